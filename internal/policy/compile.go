@@ -1,0 +1,317 @@
+package policy
+
+import (
+	"cmp"
+	"errors"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// File is one policy file. Path is how errors name it.
+type File struct {
+	Path string
+	Data []byte
+}
+
+// Compile makes one policy of all files; rules count in the order of files and
+// lines. An empty file is a valid one. The error joins one *Error for each thing
+// that is wrong, in the same order.
+func Compile(files []File) (*Policy, error) {
+	c := compiler{policy: &Policy{}, named: make(map[string]string)}
+	for _, f := range files {
+		c.file(f)
+	}
+	if len(c.errs) > 0 {
+		joined := make([]error, len(c.errs))
+		for i, e := range c.errs {
+			joined[i] = e
+		}
+		return nil, errors.Join(joined...)
+	}
+	c.policy.mode = cmp.Or(c.policy.mode, Enforce)
+	slices.Sort(c.policy.intercept)
+	c.policy.intercept = slices.Compact(c.policy.intercept)
+	return c.policy, nil
+}
+
+// compiler fills a policy from files, one after the other.
+type compiler struct {
+	reader
+	policy *Policy
+	rules  int
+	modeIn string            // file that set the mode
+	named  map[string]string // file that each name was first used in
+}
+
+func (c *compiler) file(f File) {
+	c.reader = reader{path: f.Path, errs: c.errs}
+	root := c.document(f.Data)
+	if root == nil {
+		return
+	}
+	keys := c.mapping(root, "a policy", fileKeys)
+	if keys == nil {
+		return
+	}
+	before := len(c.errs)
+	c.version(root, keys["version"])
+	c.mode(keys["mode"])
+	for _, n := range c.list(keys["rules"], "rules") {
+		c.allow(n)
+	}
+	for _, n := range c.list(keys["deny"], "deny") {
+		c.deny(n)
+	}
+	if n := keys["addresses"]; n != nil {
+		c.addresses(n)
+	}
+	slices.SortStableFunc(c.errs[before:], func(a, b *Error) int { return cmp.Compare(a.Line, b.Line) })
+}
+
+func (c *compiler) version(root, n *yaml.Node) {
+	switch {
+	case n == nil:
+		c.complain(root, "the version is missing; write version: 1")
+	case n.Kind != yaml.ScalarNode || n.Value != "1" || n.ShortTag() != "!!int":
+		c.complain(n, "version is %s, and only version: 1 is known to this build", kind(n))
+	}
+}
+
+func (c *compiler) mode(n *yaml.Node) {
+	mode := Mode(c.text(n, "mode"))
+	switch {
+	case mode == "":
+	case mode != Enforce && mode != Report:
+		c.complain(n, "mode %s is not known; write enforce or report", excerpt(string(mode)))
+	case c.modeIn != "" && mode != c.policy.mode:
+		c.complain(n, "mode is %s here and %s in %s; set it in one file", mode, c.policy.mode, c.modeIn)
+	default:
+		c.policy.mode, c.modeIn = mode, c.path
+	}
+}
+
+// allow compiles one entry of rules.
+func (c *compiler) allow(n *yaml.Node) {
+	keys := c.begin(n, "a rule", ruleKeys)
+	if keys == nil {
+		return
+	}
+	defer c.endRule()
+	r := &rule{index: c.rules, name: c.rule}
+	c.rules++
+	r.schemes = c.schemes(keys["schemes"])
+	r.ports = c.ports(keys["ports"])
+	r.methods = c.methods(keys["methods"])
+	r.paths = c.paths(keys["paths"])
+	r.agents = c.agents(keys["agents"])
+	r.intercept = c.truth(keys["intercept"], "intercept")
+	c.consistent(n, r, keys)
+	for _, h := range c.list(keys["hosts"], "hosts") {
+		p, ok := c.host(h)
+		if !ok {
+			continue
+		}
+		if p.coversPublicSuffix() {
+			c.complain(h, "%q is a wildcard over a public suffix, under which anybody can register a name; name the hosts or a domain below it", h.Value)
+			continue
+		}
+		c.policy.allow.add(p, r)
+		if r.intercept {
+			c.policy.intercept = append(c.policy.intercept, p.text)
+		}
+	}
+}
+
+// consistent finds rules that say more than can be held.
+func (c *compiler) consistent(n *yaml.Node, r *rule, keys map[string]*yaml.Node) {
+	switch {
+	case r.intercept && r.schemes&tls == 0:
+		c.complain(keys["intercept"], "intercept does nothing without https or wss in schemes")
+	case r.intercept || r.schemes&tls == 0:
+	case r.methods != nil && r.paths != nil:
+		c.complain(n, "methods and paths cannot be seen inside https; add intercept: true, or leave them out")
+	case r.methods != nil:
+		c.complain(keys["methods"], "methods cannot be seen inside https; add intercept: true, or leave them out")
+	case r.paths != nil:
+		c.complain(keys["paths"], "paths cannot be seen inside https; add intercept: true, or leave them out")
+	case r.schemes&tls == schemeWSS:
+		c.complain(keys["schemes"], "wss cannot be told from https inside a tunnel; add intercept: true, or list https too")
+	}
+	if r.schemes&plaintext != 0 && keys["ports"] == nil {
+		c.complain(keys["schemes"], "http and ws need ports: the default is 443 alone; add ports: [80] or what the service uses")
+	}
+}
+
+// deny compiles one entry of deny. Wildcards over public suffixes are fine here.
+func (c *compiler) deny(n *yaml.Node) {
+	keys := c.begin(n, "an entry of deny", denyKeys)
+	if keys == nil {
+		return
+	}
+	defer c.endRule()
+	r := &rule{index: c.rules, name: c.rule}
+	c.rules++
+	for _, h := range c.list(keys["hosts"], "hosts") {
+		if p, ok := c.host(h); ok {
+			c.policy.deny.add(p, r)
+		}
+	}
+}
+
+// ruleName keeps names short and plain: they are metric labels and stand in
+// logs, receipts and headers.
+var ruleName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+// begin reads what rules and deny entries share, and sets the name that errors
+// show until endRule.
+func (c *compiler) begin(n *yaml.Node, what string, known []string) map[string]*yaml.Node {
+	if n.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if v := resolve(n.Content[i+1]); n.Content[i].Value == "name" && ruleName.MatchString(v.Value) {
+				c.rule = v.Value
+			}
+		}
+	}
+	keys := c.mapping(n, what, known)
+	if keys == nil {
+		return nil
+	}
+	name := c.text(keys["name"], "name")
+	switch first, taken := c.named[name]; {
+	case keys["name"] == nil:
+		c.complain(n, "%s needs a name, which receipts and metrics show", what)
+	case name == "":
+	case !ruleName.MatchString(name):
+		c.complain(keys["name"], "name %s is not 1 to 64 letters, digits, dots, hyphens and underscores that start with a letter or digit", excerpt(name))
+	case taken:
+		c.complain(keys["name"], "the name is taken already, in %s", first)
+	default:
+		c.named[name] = c.path
+	}
+	if keys["hosts"] == nil {
+		c.complain(n, "%s needs hosts", what)
+	}
+	return keys
+}
+
+func (c *compiler) endRule() { c.rule = "" }
+
+func (c *compiler) host(n *yaml.Node) (hostPattern, bool) {
+	s := c.text(n, "a host")
+	if s == "" {
+		return hostPattern{}, false
+	}
+	p, err := parseHostPattern(s)
+	if err != nil {
+		c.complain(n, "%v", err)
+		return hostPattern{}, false
+	}
+	return p, true
+}
+
+func (c *compiler) schemes(n *yaml.Node) schemes {
+	if n == nil {
+		return schemeHTTPS
+	}
+	var set schemes
+	for _, e := range c.list(n, "schemes") {
+		if s := c.text(e, "a scheme"); s != "" {
+			if schemeBit(s) == 0 {
+				c.complain(e, "scheme %s is not http, https, ws or wss", excerpt(s))
+			}
+			set |= schemeBit(s)
+		}
+	}
+	return set
+}
+
+func (c *compiler) ports(n *yaml.Node) []uint16 {
+	if n == nil {
+		return []uint16{443}
+	}
+	var ports []uint16
+	for _, e := range c.list(n, "ports") {
+		port, err := parsePort(e.Value)
+		if err != nil || e.Kind != yaml.ScalarNode || e.ShortTag() != "!!int" {
+			c.complain(e, "a port is a number from 1 to 65535, not %s", kind(e))
+			continue
+		}
+		ports = append(ports, port)
+	}
+	return ports
+}
+
+// token is the grammar of a method (RFC 9110, section 5.6.2), in upper case.
+var token = regexp.MustCompile("^[A-Z0-9!#$%&'*+.^_`|~-]+$")
+
+func (c *compiler) methods(n *yaml.Node) []string {
+	var methods []string
+	for _, e := range c.list(n, "methods") {
+		switch m := c.text(e, "a method"); {
+		case m == "":
+		case token.MatchString(strings.ToUpper(m)) && m != strings.ToUpper(m):
+			c.complain(e, "method %s: methods are case-sensitive; write %s", excerpt(m), strings.ToUpper(m))
+		case !token.MatchString(m):
+			c.complain(e, "%s is not a method", excerpt(m))
+		case m == "CONNECT" || m == "TRACE" || m == "TRACK":
+			c.complain(e, "%s is not for rules: a tunnel is allowed by host and port, and TRACE and TRACK are never carried", m)
+		default:
+			methods = append(methods, m)
+		}
+	}
+	return methods
+}
+
+func (c *compiler) paths(n *yaml.Node) []pathPattern {
+	var paths []pathPattern
+	for _, e := range c.list(n, "paths") {
+		s := c.text(e, "a path")
+		if s == "" {
+			continue
+		}
+		p, problem := parsePathPattern(s)
+		if problem != "" {
+			c.complain(e, "path %s: %s", excerpt(s), problem)
+			continue
+		}
+		paths = append(paths, p)
+	}
+	return paths
+}
+
+// agents returns nil for every agent.
+func (c *compiler) agents(n *yaml.Node) []string {
+	var agents []string
+	for _, e := range c.list(n, "agents") {
+		if s := c.text(e, "an agent"); s != "" {
+			agents = append(agents, s)
+		}
+	}
+	if !slices.Contains(agents, "*") {
+		return agents
+	}
+	if len(agents) > 1 {
+		c.complain(n, "\"*\" is every agent; leave out the others, or the star")
+	}
+	return nil
+}
+
+func (c *compiler) addresses(n *yaml.Node) {
+	keys := c.mapping(n, "addresses", addressesKeys)
+	for _, e := range c.list(keys["allow"], "addresses.allow") {
+		s := c.text(e, "an address range")
+		if s == "" {
+			continue
+		}
+		prefix, problem := validHole(s)
+		if problem != "" {
+			c.complain(e, "%s %s", excerpt(s), problem)
+			continue
+		}
+		c.policy.holes = append(c.policy.holes, netip.PrefixFrom(prefix.Addr(), prefix.Bits()))
+	}
+}
