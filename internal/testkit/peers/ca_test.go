@@ -17,7 +17,7 @@ func TestLeaves(t *testing.T) {
 		_, err := leaf.Leaf.Verify(x509.VerifyOptions{Roots: ca.Pool(), DNSName: name})
 		return err
 	}
-	make := func(leaf tls.Certificate, err error) tls.Certificate {
+	must := func(leaf tls.Certificate, err error) tls.Certificate {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
@@ -25,7 +25,7 @@ func TestLeaves(t *testing.T) {
 		return leaf
 	}
 
-	good := make(ca.Leaf("a.test", "*.b.test", "127.0.0.1", "::1"))
+	good := must(ca.Leaf("a.test", "*.b.test", "127.0.0.1", "::1"))
 	for _, name := range []string{"a.test", "x.b.test", "127.0.0.1", "[::1]"} {
 		if err := verify(good, name); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -35,10 +35,10 @@ func TestLeaves(t *testing.T) {
 		t.Errorf("a wrong name: %v", err)
 	}
 	var invalid x509.CertificateInvalidError
-	if err := verify(make(ca.ExpiredLeaf("a.test")), "a.test"); !errors.As(err, &invalid) || invalid.Reason != x509.Expired {
+	if err := verify(must(ca.ExpiredLeaf("a.test")), "a.test"); !errors.As(err, &invalid) || invalid.Reason != x509.Expired {
 		t.Errorf("an expired leaf: %v", err)
 	}
-	if err := verify(make(SelfSigned("a.test")), "a.test"); !errors.As(err, new(x509.UnknownAuthorityError)) {
+	if err := verify(must(SelfSigned("a.test")), "a.test"); !errors.As(err, new(x509.UnknownAuthorityError)) {
 		t.Errorf("a self-signed leaf: %v", err)
 	}
 

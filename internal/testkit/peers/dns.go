@@ -70,7 +70,7 @@ func listenBoth() (net.PacketConn, net.Listener, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		listener, err := listen("tcp", packets.LocalAddr().String())
+		listener, err := listen(packets.LocalAddr().String())
 		if err == nil {
 			return packets, listener, nil
 		}

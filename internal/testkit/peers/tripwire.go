@@ -24,7 +24,7 @@ type Tripwire struct {
 
 // StartTripwire listens at address, "127.0.0.1:0" when it is empty.
 func StartTripwire(address string) (*Tripwire, error) {
-	listener, err := listen("tcp", address)
+	listener, err := listen(address)
 	if err != nil {
 		return nil, fmt.Errorf("start a tripwire: %w", err)
 	}
@@ -89,12 +89,13 @@ func (w *Tripwire) Close() {
 	<-w.done
 }
 
-func listen(network, address string) (net.Listener, error) {
+// listen takes a free port of 127.0.0.1 when no address is given.
+func listen(address string) (net.Listener, error) {
 	if address == "" {
 		address = "127.0.0.1:0"
 	}
 	var config net.ListenConfig
-	return config.Listen(context.Background(), network, address)
+	return config.Listen(context.Background(), "tcp", address)
 }
 
 func addrPort(a net.Addr) netip.AddrPort {

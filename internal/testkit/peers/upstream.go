@@ -78,11 +78,11 @@ func StartUpstream(o UpstreamOptions) (*Upstream, error) {
 	}
 	u.control = &http.Server{Handler: u.controlPaths(), ErrorLog: silent}
 
-	listener, err := listen("tcp", o.Address)
+	listener, err := listen(o.Address)
 	if err != nil {
 		return nil, fmt.Errorf("start an upstream: %w", err)
 	}
-	control, err := listen("tcp", "")
+	control, err := listen("")
 	if err != nil {
 		_ = listener.Close()
 		return nil, fmt.Errorf("start an upstream's control listener: %w", err)

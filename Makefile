@@ -1,0 +1,80 @@
+# Signet. `make` or `make help` lists what there is to make.
+
+GO        ?= go
+# Developer tools are pinned in a module of their own, apart from the product's.
+TOOL      := $(GO) tool -modfile=tools/go.mod
+BIN       := bin
+
+PKG       ?= ./...
+BENCH     ?= .
+BENCHTIME ?= 1s
+COUNT     ?= 1
+FUZZTIME  ?= 30s
+IMAGE     ?= signet:dev
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo '  Variables, with their defaults:'
+	@echo '    PKG=$(PKG)         packages of test, bench and fuzz'
+	@echo '    BENCH=$(BENCH) BENCHTIME=$(BENCHTIME) COUNT=$(COUNT)   as go test knows them'
+	@echo '    FUZZTIME=$(FUZZTIME)      how long each fuzz target runs'
+
+.PHONY: demo
+demo: build ## Show the main job on this machine, on loopback only, and check it
+	@$(BIN)/signet demo
+
+.PHONY: build
+build: ## Build the static binaries into bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $(BIN)/ ./cmd/...
+
+.PHONY: test
+test: .cache packages ## Run all tests with the race detector, in random order
+	@$(TOOL) gotestsum --format=pkgname-and-test-fails --format-hide-empty-pkg --jsonfile=.cache/test.json -- \
+		-race -shuffle=on -timeout=20m $(PKG)
+
+.PHONY: packages
+packages: ## Install what the tests need from Debian (test/packages)
+	@test/install
+
+.PHONY: bench
+bench: ## Run the benchmarks (BENCH, BENCHTIME, COUNT)
+	$(GO) test -run='^$$' -bench='$(BENCH)' -benchtime=$(BENCHTIME) -count=$(COUNT) -benchmem -timeout=60m $(PKG)
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME, one after the other
+	@$(GO) test -run='^$$' -list='^Fuzz' -json $(PKG) | \
+		sed -n 's/.*"Package":"\([^"]*\)","Output":"\(Fuzz[^\\]*\).*/\1 \2/p' | \
+		while read -r package target; do \
+			echo "== $$package $$target"; \
+			$(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) "$$package" </dev/null || exit 1; \
+		done
+
+.PHONY: lint
+lint: ## Check format, style, known mistakes and go.mod
+	@$(GO) mod tidy -diff
+	@$(TOOL) golangci-lint run ./...
+
+.PHONY: fmt
+fmt: ## Format all Go files
+	@$(TOOL) gofumpt -w cmd internal proxy receipts resolver
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities in what is linked (needs the network)
+	@$(TOOL) govulncheck ./...
+
+.PHONY: docker
+docker: ## Build the container image IMAGE
+	docker build --tag $(IMAGE) .
+
+.PHONY: clean
+clean: ## Remove what make has built
+	rm -rf $(BIN) .cache
+
+.cache:
+	@mkdir -p $@
