@@ -1,0 +1,137 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maxSocketPath is what fits into sun_path with its final zero (unix(7)).
+const maxSocketPath = 107
+
+// check holds every value against what it may be.
+func (l *loader) check(c *Config) {
+	for _, k := range keys() {
+		l.want(k.path, k.outside(c))
+	}
+	l.want("listen", listener(c.Listen))
+	if c.MetricsListen != off {
+		l.want("metrics_listen", listener(c.MetricsListen))
+		l.want("metrics_listen", apart(c.MetricsListen, c.Listen))
+	}
+	l.want("data", given(c.Data))
+	l.want("admin_socket", socket(c))
+	l.want("tenant", name(c.Tenant))
+	l.want("agent", name(c.Agent))
+	for i, upstream := range c.Resolver.Upstreams {
+		l.want(fmt.Sprintf("resolver.upstreams[%d]", i), dnsURL(upstream))
+	}
+	l.checkHosts(c.Resolver.Hosts)
+	for i, path := range c.TLS.ExtraRoots {
+		l.want(fmt.Sprintf("tls.extra_roots[%d]", i), given(path))
+	}
+	if c.TLS.CA.Cert != "" && c.TLS.CA.Key == "" {
+		l.want("tls.ca.cert", fmt.Errorf("needs tls.ca.key beside it"))
+	}
+	if c.TLS.CA.Key != "" && c.TLS.CA.Cert == "" {
+		l.want("tls.ca.key", fmt.Errorf("needs tls.ca.cert beside it"))
+	}
+	l.want("log.level", oneOf(c.Log.Level, "debug", "info", "warn", "error"))
+	l.want("log.format", oneOf(c.Log.Format, "json", "text"))
+}
+
+func (l *loader) checkHosts(hosts []Host) {
+	seen := make(map[string]bool)
+	for i, h := range hosts {
+		at := fmt.Sprintf("resolver.hosts[%d]", i)
+		switch folded := strings.TrimSuffix(strings.ToLower(h.Name), "."); {
+		case h.Name == "":
+			l.want(at+".name", fmt.Errorf("is missing"))
+		case len(h.Addresses) == 0:
+			l.want(at+".addresses", fmt.Errorf("is missing; %s needs at least one IP address", h.Name))
+		case seen[folded]:
+			l.want(at+".name", fmt.Errorf("%s stands in the list twice; put all its addresses into one entry", h.Name))
+		default:
+			seen[folded] = true
+		}
+	}
+}
+
+func listener(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q is not an address to listen on; write host:port, such as 127.0.0.1:3128", address)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%q has no port from 0 to 65535", address)
+	}
+	if _, err := netip.ParseAddr(host); err != nil && host != "" && host != "localhost" {
+		return fmt.Errorf("%q is not an IP address of this machine; names are not resolved", host)
+	}
+	return nil
+}
+
+// apart keeps two listeners off one port.
+func apart(address, other string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil // said already
+	}
+	if _, taken, err := net.SplitHostPort(other); err == nil && port == taken && port != "0" {
+		return fmt.Errorf("has port %s, which listen has; agents must not reach it there", port)
+	}
+	return nil
+}
+
+func given(text string) error {
+	if strings.TrimSpace(text) == "" {
+		return fmt.Errorf("is empty")
+	}
+	return nil
+}
+
+func socket(c *Config) error {
+	path := c.AdminSocket
+	if path == "" {
+		path = c.Data + "/admin.sock"
+	}
+	if len(path) > maxSocketPath {
+		return fmt.Errorf("%s has %d bytes, a Unix socket's path at most %d; set admin_socket to a shorter one, or to off", path, len(path), maxSocketPath)
+	}
+	return nil
+}
+
+func name(text string) error {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
+	if text == "" || len(text) > 64 || strings.Trim(text, letters) != "" {
+		return fmt.Errorf("%q is not 1 to 64 letters, digits, dots, dashes and underscores", text)
+	}
+	return nil
+}
+
+func dnsURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "udp" || u.Host == "" || u.Path != "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%q is not a resolver; write udp://IP:PORT, such as udp://10.0.0.10:53", text)
+	}
+	if _, err := netip.ParseAddr(u.Hostname()); err != nil {
+		return fmt.Errorf("%q names the resolver %q, which would itself have to be resolved; write its IP address", text, u.Hostname())
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return fmt.Errorf("%q has no port from 1 to 65535", text)
+		}
+	}
+	return nil
+}
+
+func oneOf(text string, values ...string) error {
+	if slices.Contains(values, text) {
+		return nil
+	}
+	return fmt.Errorf("%q is none of %s", text, strings.Join(values, ", "))
+}

@@ -1,0 +1,146 @@
+// Package config is the sidecar's process configuration: where it comes from,
+// what its defaults and limits are, and what is wrong with it. Nothing else in
+// the project knows viper.
+//
+// The Config struct is the manual: docs/configuration.md is made from its
+// comments and tags.
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is the content of signet.yaml after flags and environment were laid
+// over it. The tag default is in the form that the environment uses; min and max
+// are inclusive, and what a limit protects stands in the field's comment.
+type Config struct {
+	// Where the proxy accepts connections: an IP address, localhost, or nothing
+	// before the colon for every interface; port 0 takes a free one. Loopback,
+	// since agents of one pod share it and nobody else reaches it.
+	Listen string `mapstructure:"listen" default:"127.0.0.1:3128" unit:"host:port"`
+
+	// Where /metrics, /healthz and /readyz are served, or off. On every interface,
+	// since Prometheus and the kubelet come from outside of the pod; never on the
+	// proxy's own port, where agents could read it.
+	MetricsListen string `mapstructure:"metrics_listen" default:":9464" unit:"host:port"`
+
+	// The Unix socket through which operators' commands read a running sidecar, or
+	// off. By default admin.sock in data, so that a command finds it there. At most
+	// 107 bytes, which is what the kernel takes.
+	AdminSocket string `mapstructure:"admin_socket" unit:"path"`
+
+	// The directory of what must survive a restart: journal, keys, CA. One sidecar
+	// has it at a time. Local disk, since locks and fsync must mean what they say.
+	Data string `mapstructure:"data" default:"/var/lib/signet" unit:"path"`
+
+	// The policy: a YAML file, or a directory of them. There is none by default,
+	// and nothing that a guess could open: without one signet run refuses to start.
+	Policy string `mapstructure:"policy" unit:"path"`
+
+	// The receipts' signing key, Ed25519 in PKCS#8 PEM, mode 0600. By default
+	// key.pem in data, made at the first start; set it where a secret store hands
+	// out keys.
+	Key string `mapstructure:"key" unit:"path"`
+
+	// Whose traffic this is, as receipts, metrics and invoices name it. 1 to 64
+	// letters, digits, dots, dashes and underscores.
+	Tenant string `mapstructure:"tenant" default:"default" unit:"name"`
+
+	// Which agent this is, as policies and receipts name it. Same form.
+	Agent string `mapstructure:"agent" default:"default" unit:"name"`
+
+	Resolver Resolver `mapstructure:"resolver"`
+	TLS      TLS      `mapstructure:"tls"`
+	Log      Log      `mapstructure:"log"`
+	Timeouts Timeouts `mapstructure:"timeouts"`
+
+	// How long a stopping sidecar waits for exchanges under way before it cuts
+	// them. 30 seconds, as long as Kubernetes waits by default; set the pod's
+	// terminationGracePeriodSeconds a little longer.
+	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout" default:"30s" min:"1s" max:"10m" unit:"duration"`
+}
+
+// Resolver is how names become addresses.
+type Resolver struct {
+	// The recursive resolvers to ask, in order, as udp://IP:PORT; port 53 may be
+	// left out. By IP, since a resolver's own name would have to be resolved. By
+	// default those of /etc/resolv.conf, without its search domains.
+	Upstreams []string `mapstructure:"upstreams" unit:"list of URLs"`
+
+	// Names with fixed addresses, which no upstream is asked about, for closed
+	// networks and development. Their addresses are classified like any other
+	// answer. A list of {name, addresses}, not a map, since a name holds dots.
+	Hosts []Host `mapstructure:"hosts" unit:"list of hosts"`
+
+	// How long one lookup takes at most, with all its tries. Agents wait for it,
+	// and a resolver that has not answered in 5 seconds will not.
+	Timeout time.Duration `mapstructure:"timeout" default:"5s" min:"100ms" max:"30s" unit:"duration"`
+
+	// How many names are remembered, the least recently used leaving first. Agents
+	// talk to tens of hosts; the bound is for one that walks a wildcard.
+	CacheSize int `mapstructure:"cache_size" default:"4096" min:"1" max:"1048576" unit:"names"`
+}
+
+// Host is a name with fixed addresses.
+type Host struct {
+	Name      string       `mapstructure:"name"`
+	Addresses []netip.Addr `mapstructure:"addresses"`
+}
+
+// TLS is what is trusted upstream, and what intercepted clients trust.
+type TLS struct {
+	// PEM files of certificates that upstreams may chain to, besides the system's
+	// roots. They are added; nothing turns verification off.
+	ExtraRoots []string `mapstructure:"extra_roots" unit:"list of paths"`
+
+	CA CA `mapstructure:"ca"`
+}
+
+// CA is the operator's interception CA.
+type CA struct {
+	// The certificate of the interception CA, PEM. It must be allowed to issue an
+	// intermediate (path length 1 or more). By default ca.pem in data, made at the
+	// first start, so that no key is ever shared between installations.
+	Cert string `mapstructure:"cert" unit:"path"`
+
+	// Its key, PEM, not readable by others; with cert or not at all.
+	Key string `mapstructure:"key" unit:"path"`
+}
+
+// Log is what is logged, to standard error.
+type Log struct {
+	// The least severe level that is logged: debug, info, warn or error. info has
+	// one line when an exchange is decided and one when it is closed.
+	Level string `mapstructure:"level" default:"info" unit:"level"`
+
+	// json or text. JSON, since pods' logs are read by machines first.
+	Format string `mapstructure:"format" default:"json" unit:"format"`
+}
+
+// Timeouts bound every state that a peer can hold Signet in. None can be turned
+// off: a state without an end is how a proxy is exhausted.
+type Timeouts struct {
+	// A request's whole head, and the agent's TLS handshake in an intercepted
+	// tunnel. Agents are local and send at once; who is slower holds a connection.
+	RequestHeader time.Duration `mapstructure:"request_header" default:"10s" min:"100ms" max:"1m" unit:"duration"`
+
+	// One TCP connection to an upstream. A host that is up answers within one
+	// retransmission, 3 seconds.
+	Dial time.Duration `mapstructure:"dial" default:"5s" min:"100ms" max:"30s" unit:"duration"`
+
+	// The TLS handshake with an upstream.
+	TLSHandshake time.Duration `mapstructure:"tls_handshake" default:"10s" min:"100ms" max:"1m" unit:"duration"`
+
+	// The first bytes of a tunnel, up to the end of the ClientHello. A client that
+	// asked for a tunnel has them ready.
+	ClientHello time.Duration `mapstructure:"client_hello" default:"5s" min:"100ms" max:"30s" unit:"duration"`
+
+	// From the end of a request to the head of its answer. Models think for
+	// minutes before the first byte.
+	ResponseHeader time.Duration `mapstructure:"response_header" default:"10m" min:"100ms" max:"1h" unit:"duration"`
+
+	// A stream or tunnel on which no byte moves, and a connection between requests.
+	// Longer than agents pause, shorter than middleboxes forget.
+	Idle time.Duration `mapstructure:"idle" default:"15m" min:"1s" max:"24h" unit:"duration"`
+}

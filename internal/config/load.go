@@ -1,0 +1,193 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/spf13/viper"
+)
+
+// KeyError is one thing that is wrong with a configuration.
+type KeyError struct {
+	Key    string // such as timeouts.dial, or resolver.hosts[0].name
+	Source string // FILE:LINE, flag --timeouts-dial, environment SIGNET_TIMEOUTS_DIAL, or default
+	Err    error
+
+	line int // in the file; 0 for other sources
+}
+
+func (e *KeyError) Error() string { return fmt.Sprintf("%s: %s: %v", e.Source, e.Key, e.Err) }
+
+func (e *KeyError) Unwrap() error { return e.Err }
+
+// Load reads the configuration: flags that were set, by key, over the
+// environment over the file over the defaults. A file "" is no file.
+//
+// Relative paths in the file are relative to the file's directory, so that it
+// means the same from wherever it is named; in flags and the environment they
+// are relative to the working directory. An environment variable that is empty
+// counts as not set, and one that names no key is ignored, since Kubernetes adds
+// SIGNET_ variables of its own for a service of that name.
+//
+// The error joins everything that is wrong, each as a *KeyError; only a file
+// that cannot be read or is not YAML is reported alone.
+func Load(path string, set map[string]any) (*Config, error) {
+	l := loader{file: &file{}, set: set}
+	if path != "" {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("read the configuration: %w", err)
+		}
+		if l.file, err = parse(path, data); err != nil {
+			return nil, fmt.Errorf("read the configuration: %w", err)
+		}
+	}
+	return l.load()
+}
+
+// loader is one run of Load.
+type loader struct {
+	file     *file
+	set      map[string]any
+	unread   []string // keys whose value could not be decoded: nothing more is said of them
+	problems []*KeyError
+}
+
+func (l *loader) load() (*Config, error) {
+	l.problems = append(l.problems, l.file.problems...)
+	c := new(Config)
+	if err := l.layers().UnmarshalExact(c, viper.DecodeHook(hook)); err != nil {
+		l.undecoded(err)
+	}
+	l.check(c)
+	if len(l.problems) > 0 {
+		return nil, l.err()
+	}
+	l.settle(c)
+	return c, nil
+}
+
+// layers is a fresh viper with every source in it.
+func (l *loader) layers() *viper.Viper {
+	v := viper.New()
+	known := make(map[string]bool)
+	for _, k := range keys() {
+		known[k.path] = true
+		v.SetDefault(k.path, k.tag.Get("default"))
+		// Errors only without a key.
+		_ = v.BindEnv(k.path, k.env())
+	}
+	// Errors only where a key has the delimiter in it, which the file's walk refused.
+	_ = v.MergeConfigMap(l.file.settings)
+	for name, value := range l.set {
+		if !known[name] {
+			l.problems = append(l.problems, &KeyError{Key: name, Source: "flag", Err: errors.New("is not a known key")})
+			continue
+		}
+		v.Set(name, value)
+	}
+	return v
+}
+
+// undecoded takes the decoder's error apart: one error a key. The decoder joins
+// errors at each level of the configuration and names the key at each leaf.
+func (l *loader) undecoded(err error) {
+	switch e := err.(type) { //nolint:errorlint // this is the walk down the tree that errors.As would cut short
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			l.undecoded(one)
+		}
+	case interface{ Name() string }:
+		l.unread = append(l.unread, e.Name())
+		l.fault(e.Name(), errors.Unwrap(err))
+	default:
+		if inner := errors.Unwrap(err); inner != nil {
+			l.undecoded(inner)
+			return
+		}
+		l.fault("", err)
+	}
+}
+
+// want records err against a key, unless its value could not even be decoded.
+func (l *loader) want(key string, err error) {
+	if err == nil || slices.ContainsFunc(l.unread, func(unread string) bool {
+		return strings.HasPrefix(unread, key) || strings.HasPrefix(key, unread)
+	}) {
+		return
+	}
+	l.fault(key, err)
+}
+
+func (l *loader) fault(key string, err error) {
+	source, line := l.source(key)
+	l.problems = append(l.problems, &KeyError{Key: key, Source: source, Err: err, line: line})
+}
+
+// err is everything that is wrong, the file's part in the order of its lines.
+func (l *loader) err() error {
+	slices.SortStableFunc(l.problems, func(a, b *KeyError) int { return a.line - b.line })
+	errs := make([]error, len(l.problems))
+	for i, problem := range l.problems {
+		errs[i] = problem
+	}
+	return errors.Join(errs...)
+}
+
+// source is where a key's value comes from, with the line if that is the file.
+func (l *loader) source(name string) (string, int) {
+	setting, _, _ := strings.Cut(name, "[")
+	k := key{path: setting}
+	if _, ok := l.set[setting]; ok {
+		return "flag --" + strings.NewReplacer(".", "-", "_", "-").Replace(setting), 0
+	}
+	if os.Getenv(k.env()) != "" {
+		return "environment " + k.env(), 0
+	}
+	if line, ok := l.file.line(name); ok {
+		return fmt.Sprintf("%s:%d", l.file.path, line), line
+	}
+	return "default", 0
+}
+
+// settle gives the values that depend on others, after all were checked.
+func (l *loader) settle(c *Config) {
+	for _, k := range keys() {
+		if _, line := l.source(k.path); line == 0 || !strings.Contains(k.tag.Get("unit"), "path") {
+			continue
+		}
+		switch v := k.in(c); v.Kind() {
+		case reflect.String:
+			v.SetString(l.resolve(v.String()))
+		case reflect.Slice:
+			for i := range v.Len() {
+				v.Index(i).SetString(l.resolve(v.Index(i).String()))
+			}
+		}
+	}
+	switch c.AdminSocket {
+	case "":
+		c.AdminSocket = filepath.Join(c.Data, "admin.sock")
+	case off:
+		c.AdminSocket = ""
+	}
+	if c.MetricsListen == off {
+		c.MetricsListen = ""
+	}
+}
+
+// resolve makes a path in the file independent of the working directory.
+func (l *loader) resolve(path string) string {
+	if path == "" || path == off || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(l.file.path), path)
+}
+
+// off is what disables a listener.
+const off = "off"
