@@ -1,6 +1,9 @@
 package receipts
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // SyntaxError says that a line is no JSON object at all.
 type SyntaxError struct{ Err error }
@@ -38,3 +41,42 @@ func (e *CanonicalError) Error() string {
 type FieldError struct{ Field, Why string }
 
 func (e *FieldError) Error() string { return e.Field + ": " + e.Why }
+
+// Cause is what is wrong with the first bad record of a chain.
+type Cause string
+
+// The closed set of causes.
+const (
+	CauseForm      Cause = "canonical form" // not a record in canonical form
+	CauseType      Cause = "record type"    // a type or version that is not known
+	CauseMember    Cause = "unknown member" // the schema is closed
+	CauseField     Cause = "field"          // a value that the member cannot have
+	CauseHash      Cause = "hash"           // receipt_hash is not the core's
+	CauseDetail    Cause = "detail digest"  // detail_digest is not the detail's
+	CauseChain     Cause = "chain id"       // a record of another chain
+	CauseGap       Cause = "gap"            // records before it are missing
+	CauseOrder     Cause = "order"          // its seq was there already
+	CauseLink      Cause = "chain link"     // chain.prev is not the hash of the record before
+	CauseKey       Cause = "key"            // not the key that signs here, or not one to trust
+	CauseSignature Cause = "signature"      // not the key's signature
+	CauseTime      Cause = "time"           // ts runs backwards
+	CauseReceiptID Cause = "receipt id"     // receipt_id was there already
+	CauseHop       Cause = "hop link"       // hop or prev_receipt_hash does not follow the trace
+)
+
+// VerifyError is the first bad record of a chain and what is wrong with it.
+type VerifyError struct {
+	Seq    int64 // what the record says, else what its place asks for
+	Record int64 // its place in what was read, from 1
+	Cause  Cause
+	Err    error
+}
+
+func (e *VerifyError) Error() string {
+	return fmt.Sprintf("seq %d: %s: %v", e.Seq, e.Cause, e.Err)
+}
+
+func (e *VerifyError) Unwrap() error { return e.Err }
+
+// ErrNoRecords says that there was nothing to verify, which proves nothing.
+var ErrNoRecords = errors.New("no records: nothing was verified")

@@ -1,0 +1,259 @@
+package receipts
+
+import (
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Verifier checks the records of one chain as they come, in order of seq. It
+// needs no network, and memory that does not grow with the chain. It is not
+// safe for concurrent use.
+//
+// Each record must be in canonical form, have the hash, the detail digest and
+// the signature that it claims, follow the record before without a gap, and
+// link its trace. That says nothing of records cut off the end, which only an
+// anchor outside of the chain can show.
+type Verifier struct {
+	keys   *KeySet // nil: trust the genesis
+	key    ed25519.PublicKey
+	kid    string
+	lastTS time.Time
+	traces *Traces
+	ids    recentIDs
+	result Result
+	err    error
+	buf    []byte
+}
+
+// Result is what a Verifier found of a chain that is good so far.
+type Result struct {
+	ChainID      string
+	Records      int64  // of all types
+	Receipts     int64  // of type signet.receipt/1
+	First, Last  int64  // seq
+	Head         string // receipt_hash of the last record
+	KID          string // of the key that signs from here on
+	Pinned       bool   // the first record's key is in the key set; false: it was taken on trust from the genesis
+	CleanStop    bool   // the last record is a clean stop
+	Withheld     int64  // receipts without their detail
+	HopsUnproved int64  // first hops of a trace seen in a range that starts after the genesis
+}
+
+// NewVerifier returns a Verifier that trusts the keys given and those that they
+// introduce by a key change. With nil it takes the key of the genesis on trust,
+// which proves that nothing was changed since, but not by whom it was written.
+func NewVerifier(keys *KeySet) *Verifier {
+	return &Verifier{keys: keys, traces: NewTraces(), ids: newRecentIDs(receiptIDWindow)}
+}
+
+// Add verifies the next record, one line without the newline. The error is a
+// *VerifyError; the first is final.
+func (v *Verifier) Add(line []byte) error {
+	if v.err != nil {
+		return v.err
+	}
+	if failed := v.add(line); failed != nil {
+		failed.Record = v.result.Records + 1
+		v.err = failed
+	}
+	return v.err
+}
+
+// Result is what was found, or the error of the first bad record, or
+// ErrNoRecords.
+func (v *Verifier) Result() (Result, error) {
+	if v.err == nil && v.result.Records == 0 {
+		return Result{}, ErrNoRecords
+	}
+	return v.result, v.err
+}
+
+func (v *Verifier) add(line []byte) *VerifyError {
+	r, err := Decode(line)
+	if err != nil {
+		return &VerifyError{Seq: v.seqOf(line), Cause: decodeCause(err), Err: err}
+	}
+	h := r.RecordHead()
+	v.buf = AppendCore(v.buf[:0], r)
+	for _, check := range []func(Record, []byte) (Cause, error){
+		checkHash, checkDetail, v.checkPlace, v.checkSignature, v.checkTime, v.checkReceipt, v.checkKeyChange,
+	} {
+		if cause, err := check(r, v.buf); err != nil {
+			return &VerifyError{Seq: h.Chain.Seq, Cause: cause, Err: err}
+		}
+	}
+	v.note(r)
+	return nil
+}
+
+// note takes a good record into the state that the next is held against.
+func (v *Verifier) note(r Record) {
+	h := r.RecordHead()
+	if v.result.Records == 0 {
+		v.result.ChainID, v.result.First = h.Chain.ID, h.Chain.Seq
+	}
+	v.result.Records++
+	v.result.Last, v.result.Head = h.Chain.Seq, h.ReceiptHash
+	v.lastTS = h.TS
+	v.result.CleanStop = false
+	switch r := r.(type) {
+	case *Receipt:
+		v.result.Receipts++
+		if r.Detail == nil {
+			v.result.Withheld++
+		}
+		v.ids.add(r.ReceiptID)
+		v.traces.Put(r.TraceID, r.Hop, h.ReceiptHash, h.Chain.Seq)
+	case *Event:
+		v.result.CleanStop = r.Event == EventStop
+	}
+	v.result.KID = v.kid
+}
+
+func checkHash(r Record, core []byte) (Cause, error) {
+	if want := Hash(core); r.RecordHead().ReceiptHash != want {
+		return CauseHash, fmt.Errorf("receipt_hash is %s, but the record hashes to %s", r.RecordHead().ReceiptHash, want)
+	}
+	return "", nil
+}
+
+func checkDetail(r Record, _ []byte) (Cause, error) {
+	receipt, ok := r.(*Receipt)
+	if !ok || receipt.Detail == nil {
+		return "", nil
+	}
+	if want := DetailDigest(receipt.Detail); receipt.DetailDigest != want {
+		return CauseDetail, fmt.Errorf("detail_digest is %s, but the detail hashes to %s", receipt.DetailDigest, want)
+	}
+	return "", nil
+}
+
+// checkPlace holds a record against the one before.
+func (v *Verifier) checkPlace(r Record, _ []byte) (Cause, error) {
+	if v.result.Records == 0 {
+		return "", nil
+	}
+	c := r.RecordHead().Chain
+	switch next := v.result.Last + 1; {
+	case c.ID != v.result.ChainID:
+		return CauseChain, fmt.Errorf("a record of chain %s in chain %s", c.ID, v.result.ChainID)
+	case c.Seq > next:
+		return CauseGap, fmt.Errorf("seq %d to %d are missing", next, c.Seq-1)
+	case c.Seq < next:
+		return CauseOrder, fmt.Errorf("it comes after seq %d", v.result.Last)
+	case c.Prev != v.result.Head:
+		return CauseLink, fmt.Errorf("chain.prev is %s, but seq %d has the hash %s", c.Prev, v.result.Last, v.result.Head)
+	}
+	return "", nil
+}
+
+func (v *Verifier) checkSignature(r Record, core []byte) (Cause, error) {
+	h := r.RecordHead()
+	if v.result.Records == 0 {
+		if err := v.trustFirst(r); err != nil {
+			return CauseKey, err
+		}
+	}
+	if h.KID != v.kid {
+		return CauseKey, fmt.Errorf("signed with key %s, but here the chain's key is %s", h.KID, v.kid)
+	}
+	if err := verify(v.key, string(r.RecordType()), core, h.Signature); err != nil {
+		return CauseSignature, err
+	}
+	return "", nil
+}
+
+// trustFirst finds the key that the first record must be signed with.
+func (v *Verifier) trustFirst(r Record) error {
+	v.kid = r.RecordHead().KID
+	if v.keys != nil {
+		v.key = v.keys.byKID[v.kid]
+		if v.key == nil {
+			return fmt.Errorf("signed with key %s, which is not in the key set", v.kid)
+		}
+		v.result.Pinned = true
+		return nil
+	}
+	g, ok := r.(*Genesis)
+	if !ok {
+		return errors.New("the records start after the genesis, which would introduce the key: a key set is needed")
+	}
+	var err error
+	v.key, err = DecodeKey(g.PublicKey)
+	return err
+}
+
+func (v *Verifier) checkTime(r Record, _ []byte) (Cause, error) {
+	if ts := r.RecordHead().TS; ts.Before(v.lastTS) {
+		return CauseTime, fmt.Errorf("ts is %s, before the %s of the record before", ts.Format(timeLayout), v.lastTS.Format(timeLayout))
+	}
+	return "", nil
+}
+
+func (v *Verifier) checkReceipt(r Record, _ []byte) (Cause, error) {
+	receipt, ok := r.(*Receipt)
+	if !ok {
+		return "", nil
+	}
+	if v.ids.has(receipt.ReceiptID) {
+		return CauseReceiptID, fmt.Errorf("receipt_id %s was there already", receipt.ReceiptID)
+	}
+	hop, prev := v.traces.Next(receipt.TraceID)
+	if hop == 1 && v.result.Records > 0 && v.result.First > 1 || v.result.Records == 0 {
+		v.result.HopsUnproved++
+		return "", nil
+	}
+	if receipt.Hop != hop || receipt.PrevReceiptHash != prev {
+		return CauseHop, fmt.Errorf("hop %d after %q in trace %q; it must be hop %d after %q",
+			receipt.Hop, receipt.PrevReceiptHash, receipt.TraceID, hop, prev)
+	}
+	return "", nil
+}
+
+// checkKeyChange lets a record that the old key signed bring in the new one.
+func (v *Verifier) checkKeyChange(r Record, _ []byte) (Cause, error) {
+	e, ok := r.(*Event)
+	if !ok || e.Event != EventKeyChange {
+		return "", nil
+	}
+	pub, err := e.Key.check(e.Chain.ID, v.kid)
+	if err != nil {
+		return CauseKey, err
+	}
+	v.key, v.kid = pub, e.Key.KID
+	return "", nil
+}
+
+// seqOf is the seq of a line that is not a record: its own claim where that
+// can be read, else the one that its place asks for.
+func (v *Verifier) seqOf(line []byte) int64 {
+	var claim struct {
+		Chain struct {
+			Seq int64 `json:"seq"`
+		} `json:"chain"`
+	}
+	if err := json.Unmarshal(line, &claim); err == nil && claim.Chain.Seq > 0 {
+		return claim.Chain.Seq
+	}
+	return v.result.Last + 1
+}
+
+func decodeCause(err error) Cause {
+	var (
+		badType *TypeError
+		member  *UnknownMemberError
+		field   *FieldError
+	)
+	switch {
+	case errors.As(err, &badType):
+		return CauseType
+	case errors.As(err, &member):
+		return CauseMember
+	case errors.As(err, &field):
+		return CauseField
+	}
+	return CauseForm
+}
