@@ -1,0 +1,101 @@
+package arch
+
+const module = "github.com/signet-egress/signet"
+
+// room is one package of the floor plan and the arrows that may leave it. What
+// is not listed may not be imported; the standard library may, but for outside.
+type room struct {
+	own     []string // packages of this module, by their folder
+	modules []string // roots of third-party packages
+	outside []string // packages of the standard library that do not belong here
+	tests   []string // what its tests may import besides, own folders and third-party roots
+}
+
+// plan is the floor plan, one line a package. Interfaces live with their
+// consumer: policy, resolver, receipts and config do not know each other, and
+// only the wiring knows everyone.
+var plan = map[string]room{
+	// The wiring.
+	"cmd/signet": {
+		own: []string{
+			"internal/config", "internal/policy", "internal/ruleset", "internal/sidecar", "receipts", "receipts/journal", "resolver",
+			"internal/testkit/peers", // the demo is made of the test peers
+		},
+		modules: []string{"github.com/spf13/cobra", "golang.org/x/sys/unix", "golang.org/x/term"},
+		tests:   []string{"go.etcd.io/bbolt"},
+	},
+	"internal/sidecar": {
+		own: []string{
+			"internal/config", "internal/durable", "internal/metrics", "internal/policy", "internal/ruleset",
+			"proxy", "proxy/mitm", "receipts", "receipts/journal", "resolver",
+		},
+		modules: []string{"golang.org/x/sync"},
+		tests:   []string{"github.com/coder/websocket", "go.etcd.io/bbolt", "golang.org/x/net/http2", "golang.org/x/sync"},
+	},
+
+	// The pipeline.
+	"proxy": {
+		own:     []string{"internal/policy", "receipts", "resolver"},
+		modules: []string{"github.com/google/uuid", "golang.org/x/net/http", "golang.org/x/sys/unix"},
+		tests: []string{
+			"github.com/coder/websocket", "golang.org/x/net/http2", "golang.org/x/sync",
+			"internal/ruleset", "proxy/mitm", "receipts/journal",
+		},
+	},
+	"proxy/mitm": {
+		own:     []string{"internal/durable"},
+		modules: []string{"golang.org/x/sync", "golang.org/x/time/rate"},
+	},
+
+	// What it asks, and where the evidence goes.
+	"internal/policy": {
+		modules: []string{"go.yaml.in/yaml/v3", "golang.org/x/net/idna", "golang.org/x/net/publicsuffix"},
+		outside: []string{"io/fs", "net", "net/http", "os", "os/exec", "syscall"},
+	},
+	"internal/ruleset": {
+		own:     []string{"internal/policy"},
+		modules: []string{"github.com/gowebpki/jcs"},
+		outside: []string{"net", "net/http"},
+	},
+	"resolver": {
+		modules: []string{"github.com/miekg/dns", "golang.org/x/sync"},
+	},
+	"resolver/internal/gen": {outside: []string{"net", "net/http"}},
+	"receipts": {
+		modules: []string{"github.com/gowebpki/jcs"},
+		outside: []string{"net", "net/http", "os", "os/exec", "syscall"},
+	},
+	"receipts/journal": {
+		own:     []string{"internal/durable", "receipts"},
+		modules: []string{"github.com/google/uuid", "go.etcd.io/bbolt", "golang.org/x/sys/unix"},
+		outside: []string{"net", "net/http"},
+	},
+
+	// Leaves.
+	"internal/config": {
+		modules: []string{"github.com/spf13/viper", "go.yaml.in/yaml/v3"},
+	},
+	"internal/durable": {
+		modules: []string{"golang.org/x/sys/unix"},
+		outside: []string{"net", "net/http"},
+	},
+	"internal/metrics": {
+		modules: []string{"github.com/prometheus/client_golang"},
+	},
+
+	// Tests only, and the demo.
+	"internal/arch":          {},
+	"internal/testkit":       {own: []string{"internal/testkit/peers"}},
+	"internal/testkit/peers": {modules: []string{"github.com/coder/websocket", "github.com/miekg/dns"}, outside: []string{"testing"}},
+}
+
+// everyTest is what any test may import.
+var everyTest = []string{"internal/testkit", "go.uber.org/goleak", "pgregory.net/rapid"}
+
+// neverLinked are roots that cmd/signet does not reach by any path: the stores,
+// the payment provider and the orchestrator belong to the other binaries, and
+// package testing to none.
+var neverLinked = []string{
+	"github.com/jackc/pgx", "github.com/stripe", "modernc.org/sqlite", "database/sql",
+	"k8s.io", "helm.sh", "testing",
+}
