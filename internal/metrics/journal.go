@@ -1,0 +1,117 @@
+package metrics
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Commit is what is measured of one commit of the journal.
+type Commit struct {
+	Took    time.Duration // of the transaction, sync included
+	Err     error
+	Intents int   // begun in it
+	Records int   // appended in it
+	Pending int   // operations queued behind it
+	Open    int   // open intents after it
+	Bytes   int64 // of the database's file
+}
+
+// Journal measures the journal.
+type Journal struct {
+	commit, group          prometheus.Observer
+	begins, appends        prometheus.Counter
+	commits, failed        prometheus.Counter
+	pending, intents, size prometheus.Gauge
+	signature              prometheus.Observer
+	signatures             prometheus.Counter
+
+	available atomic.Pointer[func() bool]
+	lastSeq   atomic.Pointer[func() int64]
+}
+
+func newJournal(d *definer, signatures prometheus.Counter) *Journal {
+	storage := d.counter("storage_operations_total", "Operations made durable, and commits.", "operation", "backend")
+	j := &Journal{
+		commit:     d.histogram("journal_commit_duration_seconds", "One commit of the journal, fsync included.", commitBuckets()).WithLabelValues(),
+		group:      d.histogram("journal_group_size", "Intents and records in one commit.", prometheus.ExponentialBuckets(1, 2, 11)).WithLabelValues(),
+		begins:     storage.WithLabelValues("begin", "bbolt"),
+		appends:    storage.WithLabelValues("append", "bbolt"),
+		commits:    storage.WithLabelValues("commit", "bbolt"),
+		failed:     d.counter("journal_commit_failures_total", "Commits that failed; who waited for them was refused.").WithLabelValues(),
+		pending:    d.gauge("journal_pending", "Operations that wait for the next commit.").WithLabelValues(),
+		intents:    d.gauge("journal_open_intents", "Exchanges begun and not finished.").WithLabelValues(),
+		size:       d.gauge("journal_bytes", "Size of the journal's file, the reserve included.").WithLabelValues(),
+		signature:  d.histogram("signature_duration_seconds", "One signature.", signatureBuckets(), "operation").WithLabelValues("sign"),
+		signatures: signatures,
+	}
+	d.probe("journal_available", "1 while egress may go, 0 while the journal cannot be written and all is denied.", func() float64 {
+		if f := j.available.Load(); f != nil && (*f)() {
+			return 1
+		}
+		return 0
+	})
+	d.probe("journal_last_seq", "Sequence number of the last record.", func() float64 {
+		if f := j.lastSeq.Load(); f != nil {
+			return float64((*f)())
+		}
+		return 0
+	})
+	return j
+}
+
+// Watch asks at each scrape whether the journal can be written and what its last
+// sequence number is. Until then it counts as unavailable.
+func (j *Journal) Watch(available func() bool, lastSeq func() int64) {
+	j.available.Store(&available)
+	j.lastSeq.Store(&lastSeq)
+}
+
+// Committed measures a commit.
+func (j *Journal) Committed(c Commit) {
+	j.commit.Observe(c.Took.Seconds())
+	j.pending.Set(float64(c.Pending))
+	j.intents.Set(float64(c.Open))
+	j.size.Set(float64(c.Bytes))
+	if c.Err != nil {
+		j.failed.Inc()
+		return
+	}
+	j.group.Observe(float64(c.Intents + c.Records))
+	j.commits.Inc()
+	j.begins.Add(float64(c.Intents))
+	j.appends.Add(float64(c.Records))
+}
+
+// Signed measures a signature.
+func (j *Journal) Signed(took time.Duration) {
+	j.signature.Observe(took.Seconds())
+	j.signatures.Inc()
+}
+
+// Policy tells which policy is in force.
+type Policy struct {
+	info   *prometheus.GaugeVec
+	loads  *prometheus.CounterVec
+	loaded prometheus.Gauge
+}
+
+func newPolicy(d *definer) *Policy {
+	return &Policy{
+		info:   d.gauge("policy_info", "Always 1; the policy in force.", "version", "mode"),
+		loads:  d.counter("policy_loads_total", "Policies read; a failed one leaves the old one in force.", "result"),
+		loaded: d.gauge("policy_loaded_timestamp_seconds", "When the policy in force was read, in seconds since 1970.").WithLabelValues(),
+	}
+}
+
+// Loaded tells that a policy is in force since at.
+func (p *Policy) Loaded(version, mode string, at time.Time) {
+	p.info.Reset()
+	p.info.WithLabelValues(version, mode).Set(1)
+	p.loaded.Set(float64(at.UnixMilli()) / 1000)
+	p.loads.WithLabelValues(result(nil)).Inc()
+}
+
+// LoadFailed tells that a policy could not be used.
+func (p *Policy) LoadFailed(err error) { p.loads.WithLabelValues(result(err)).Inc() }
