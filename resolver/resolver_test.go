@@ -436,8 +436,13 @@ func TestCacheIsBounded(t *testing.T) {
 		name string
 		asks bool
 	}{
-		{"a.example", true}, {"b.example", true}, {"a.example", false}, {"c.example", true},
-		{"a.example", false}, {"b.example", true}, {"c.example", true},
+		{"a.example", true},
+		{"b.example", true},
+		{"a.example", false},
+		{"c.example", true},
+		{"a.example", false},
+		{"b.example", true},
+		{"c.example", true},
 	} {
 		before := s.total()
 		if _, err := r.Pin(t.Context(), step.name, 443, newGuard()); err != nil {
