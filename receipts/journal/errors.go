@@ -1,0 +1,66 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"syscall"
+)
+
+// UnavailableError says why the journal does not take a record or an intent.
+// While it lasts, egress is denied.
+type UnavailableError struct {
+	Path   string // of the journal's file
+	Full   bool   // the disk is full: the journal resumes by itself when space returns
+	Reason string // what to do about it included
+	Err    error  // the cause; may be nil
+}
+
+func (e *UnavailableError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("journal %s: %s", e.Path, e.Reason)
+	}
+	return fmt.Sprintf("journal %s: %s: %v", e.Path, e.Reason, e.Err)
+}
+
+func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// LockedError says that another process has the journal open.
+type LockedError struct {
+	Dir string // data directory
+}
+
+func (e *LockedError) Error() string {
+	return fmt.Sprintf("journal in %s is in use by another process: a running sidecar, or a command that reads a stopped one's; "+
+		"stop it, or use another data directory", e.Dir)
+}
+
+// VersionError says that another version of Signet wrote the journal.
+type VersionError struct {
+	Path  string
+	Found string // the journal's format; empty where it has none
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("journal %s has format %q and this program reads %q only: run the version of signet that wrote it, "+
+		"or move the data directory away to begin a new chain", e.Path, e.Found, format)
+}
+
+// CorruptError says that the journal's file is not what was written. Nothing
+// repairs it: the records that it still holds are evidence.
+type CorruptError struct {
+	Path string
+	Err  error // what is wrong, and where
+}
+
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("journal %s is damaged: %v; keep the file as evidence, and restore the data directory %s from a backup "+
+		"or move it away to begin a new chain", e.Path, e.Err, filepath.Dir(e.Path))
+}
+
+func (e *CorruptError) Unwrap() error { return e.Err }
+
+// isFull tells an error that ends when space returns from one that does not.
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}

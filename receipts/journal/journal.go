@@ -1,0 +1,182 @@
+// Package journal is the sidecar's local store of evidence: the chain of signed
+// records and the intents of exchanges under way, in one bbolt file.
+//
+// An exchange is an intent first (Begin), durable before anything is sent, and
+// a receipt afterwards (Finish), durable before the agent sees the end of its
+// answer. What a crash leaves open becomes a receipt with outcome unknown at
+// the next start.
+//
+// One goroutine writes. It takes all that is queued, gives the records their
+// places in the chain, has them signed on all cores, and commits once; while
+// that is on its way to the disk the next group gathers. There is no timer.
+package journal
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/signet-egress/signet/receipts"
+)
+
+// Options say where the journal is and who writes it.
+type Options struct {
+	// Dir is the data directory, made if absent. It must be on a local file
+	// system: locks, mmap and fsync of others do not hold.
+	Dir string
+	// Key signs; see LoadKey.
+	Key ed25519.PrivateKey
+	// Tenant is whom the chain is billed to. A journal has one for life.
+	Tenant string
+	// Agent and Build are what a new chain's genesis says; Build is also in each
+	// start event.
+	Agent, Build string
+	// PolicyVersion is the policy in force at the start.
+	PolicyVersion string
+	// MaxOpen bounds the intents that are open at once, since each one holds disk
+	// space for its receipt (about 12 KiB) and is a receipt to write after a
+	// crash. Default 4096.
+	MaxOpen int
+	// Now is the clock, with a monotonic reading if steps are to be seen. Default
+	// time.Now.
+	Now func() time.Time
+	// Logger is told of trouble and its end, not of records. Default: none.
+	Logger *slog.Logger
+	// Observer is told of commits and signatures; nil for none.
+	Observer Observer
+
+	hooks hooks
+}
+
+const defaultMaxOpen = 4096
+
+// resumeEvery is how often a full disk is looked at again.
+const resumeEvery = time.Second
+
+// Journal is an open journal. Its methods may be called by many goroutines.
+type Journal struct {
+	path     string
+	maxOpen  int64
+	logger   *slog.Logger
+	observer Observer
+	anyHead  receipts.Head // well-formed: what records are validated with before they have a place
+
+	open atomic.Int64                     // intents that are open or queued to be
+	err  atomic.Pointer[UnavailableError] // nil: Begin may be tried
+	done chan struct{}                    // closed when the writer has ended
+
+	mu      sync.Mutex
+	queue   []*op
+	closing bool          // nothing is queued any more
+	wake    chan struct{} // holds a token when the writer has something to look at
+	head    Head
+	changed chan struct{} // closed and replaced when head moves
+
+	storeMu  sync.RWMutex // held for reading around each read transaction
+	store    *store       // nil when closed; replaced by the writer
+	closeErr error        // written by the writer before done is closed
+}
+
+var anyDigest = "sha256:" + strings.Repeat("0", 64)
+
+// Err is nil while intents can begin, else the *UnavailableError that Begin
+// returns.
+func (j *Journal) Err() error {
+	if err := j.err.Load(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Head is the newest durable record.
+func (j *Journal) Head() Head {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.head
+}
+
+// OpenIntents counts the intents that are open or about to be.
+func (j *Journal) OpenIntents() int { return int(j.open.Load()) }
+
+// Changed is closed when the head moves next, and when the journal ends. A
+// follower takes it before it reads.
+func (j *Journal) Changed() <-chan struct{} {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.changed
+}
+
+// Range calls fn with every record from seq from on, ascending, up to the
+// newest at the time of the call. line is valid until fn returns; fn may take
+// its time. Errors are fn's, the context's, and an *UnavailableError.
+func (j *Journal) Range(ctx context.Context, from int64, fn func(seq int64, line []byte) error) error {
+	return rangeRecords(ctx, j.view, from, j.Head().Seq, fn)
+}
+
+// Close takes no more operations, waits for those that are queued, marks a
+// clean stop if no intent is open, and closes the file. It is an error if ctx
+// ends first; the file is then closed as soon as the disk lets go.
+func (j *Journal) Close(ctx context.Context) error {
+	j.mu.Lock()
+	j.closing = true
+	j.mu.Unlock()
+	j.rouse()
+	select {
+	case <-j.done:
+		return j.closeErr
+	case <-ctx.Done():
+		return fmt.Errorf("close journal %s: %w", j.path, ctx.Err())
+	}
+}
+
+func (j *Journal) takeSlot() bool {
+	if j.open.Add(1) <= j.maxOpen {
+		return true
+	}
+	j.open.Add(-1)
+	return false
+}
+
+func (j *Journal) enqueue(o *op) {
+	j.mu.Lock()
+	closing := j.closing
+	if !closing {
+		j.queue = append(j.queue, o)
+	}
+	j.mu.Unlock()
+	if closing {
+		j.refuse(o, &UnavailableError{Path: j.path, Reason: "closed"})
+		return
+	}
+	j.rouse()
+}
+
+func (j *Journal) rouse() {
+	select {
+	case j.wake <- struct{}{}:
+	default: // a token is there already
+	}
+}
+
+func (j *Journal) refuse(o *op, err error) {
+	if o.kind == opBegin {
+		j.open.Add(-1)
+	}
+	o.settle(err)
+}
+
+func (j *Journal) publish(h Head) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if h.Seq == j.head.Seq {
+		return
+	}
+	j.head = h
+	close(j.changed)
+	j.changed = make(chan struct{})
+}

@@ -1,0 +1,246 @@
+package journal
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/signet-egress/signet/internal/durable"
+	"github.com/signet-egress/signet/receipts"
+)
+
+// hooks are the seams of the tests. The zero value is the real thing.
+type hooks struct {
+	commit   func(*bbolt.Tx) error
+	allocate allocator
+	clock    func() (wall time.Time, mono time.Duration)
+	resume   time.Duration
+}
+
+// Open opens the journal in o.Dir, or begins a chain where there is none. An
+// existing file is checked whole: its pages, the newest record's hash and
+// signature, and that o.Key signed it. Then what an unclean stop has left is
+// put on record: a gap event, a receipt with outcome unknown for each open
+// intent, and a start event are durable when Open returns.
+//
+// Errors are *LockedError, *VersionError, *CorruptError, *UnavailableError, and
+// what is wrong with the options.
+func Open(ctx context.Context, o Options) (*Journal, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	sign := newSigner(o.Key, o.Observer)
+	path := filepath.Join(o.Dir, fileName)
+	if err := o.ensure(path, sign); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("open journal: %w", err)
+	}
+	s, c, err := openVerified(path, sign)
+	if err != nil {
+		return nil, err
+	}
+	j, first, err := o.prepare(s, c, sign)
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	for _, op := range first {
+		if err := op.Wait(); err != nil {
+			j.err.Store(&UnavailableError{Path: path, Reason: "not opened", Err: err}) // no clean stop
+			return nil, errors.Join(fmt.Errorf("recover journal: %w", err), j.Close(ctx))
+		}
+	}
+	return j, nil
+}
+
+func (o *Options) complete() error {
+	if len(o.Key) != ed25519.PrivateKeySize {
+		return fmt.Errorf("open journal: the signing key has %d bytes, not %d", len(o.Key), ed25519.PrivateKeySize)
+	}
+	if o.Dir == "" {
+		return errors.New("open journal: no data directory is named")
+	}
+	o.MaxOpen = cmp.Or(o.MaxOpen, defaultMaxOpen)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.hooks.clock == nil {
+		o.hooks.clock = readings(o.Now)
+	}
+	if o.hooks.commit == nil {
+		o.hooks.commit = (*bbolt.Tx).Commit
+	}
+	if o.hooks.allocate == nil {
+		o.hooks.allocate = durable.Allocate
+	}
+	o.hooks.resume = cmp.Or(o.hooks.resume, resumeEvery)
+	return nil
+}
+
+// ensure makes a journal where there is none.
+func (o *Options) ensure(path string, sign *signer) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err // nil: it is there
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return fmt.Errorf("open journal: %w", err)
+	}
+	g := &receipts.Genesis{
+		Tenant: o.Tenant, Agent: o.Agent, Build: o.Build,
+		PublicKey: receipts.EncodeKey(publicOf(sign.key)), PolicyVersion: o.PolicyVersion,
+	}
+	wall, _ := o.hooks.clock()
+	err := create(path, g, sign, wall)
+	if errors.Is(err, fs.ErrExist) {
+		return nil // another process was first; its lock will tell
+	}
+	if err != nil && isFull(err) {
+		return &UnavailableError{Path: path, Full: true, Reason: "the disk is full: free space there or enlarge the volume", Err: err}
+	}
+	return err
+}
+
+// openVerified opens an existing journal for writing and believes nothing that
+// it has not checked.
+func openVerified(path string, sign *signer) (*store, *contents, error) {
+	s, err := openStore(path, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := s.load()
+	if err == nil {
+		err = s.check()
+	}
+	if err == nil {
+		err = verifyHead(c, path, sign)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, s.close())
+	}
+	return s, c, nil
+}
+
+// verifyHead checks the newest record's hash and signature. Signing is
+// deterministic (RFC 8032), so that our own key's signature can be made again.
+func verifyHead(c *contents, path string, sign *signer) error {
+	h := c.headRecord.RecordHead()
+	if h.KID != sign.kid {
+		return fmt.Errorf("journal %s is signed with the key %s, and the key given is %s: "+
+			"give it the key that it began with, or move the data directory away to begin a new chain", path, h.KID, sign.kid)
+	}
+	core := receipts.AppendCore(nil, c.headRecord)
+	if receipts.Hash(core) != h.ReceiptHash {
+		return &CorruptError{Path: path, Err: fmt.Errorf("record %d does not have the hash that it states", h.Chain.Seq)}
+	}
+	if receipts.Sign(sign.key, c.headRecord.RecordType(), core) != h.Signature {
+		return &CorruptError{Path: path, Err: fmt.Errorf("record %d is not signed by the key that it names", h.Chain.Seq)}
+	}
+	return nil
+}
+
+// prepare makes the journal and starts its writer, which begins with what the
+// stop before has left to write.
+func (o *Options) prepare(s *store, c *contents, sign *signer) (j *Journal, first []*op, err error) {
+	if c.tenant != o.Tenant {
+		return nil, nil, fmt.Errorf("journal %s belongs to tenant %q and cannot take records of %q: use another data directory",
+			s.path, c.tenant, o.Tenant)
+	}
+	j = &Journal{
+		path: s.path, maxOpen: int64(o.MaxOpen), logger: o.Logger, observer: o.Observer,
+		anyHead: receipts.Head{Chain: receipts.Chain{ID: c.chain, Seq: 2, Prev: anyDigest}, TS: c.head.TS, KID: sign.kid},
+		done:    make(chan struct{}), wake: make(chan struct{}, 1), changed: make(chan struct{}), head: c.head, store: s,
+	}
+	j.open.Store(int64(len(c.intents)))
+	w := &writer{
+		j: j, sign: sign, clock: newClock(o.hooks.clock, c.head.TS),
+		commit: o.hooks.commit, resume: o.hooks.resume, alloc: o.hooks.allocate,
+	}
+	if err := w.adopt(s, c); err != nil && isFull(err) {
+		w.becomeFull(err)
+	} else if err != nil {
+		return nil, nil, err
+	}
+	first, err = j.recovery(o, c, w.clock.behind())
+	if err != nil {
+		return nil, nil, fmt.Errorf("recover journal %s: %w", s.path, err)
+	}
+	j.queue = slices.Clone(first)
+	go w.run()
+	return j, first, nil
+}
+
+// adopt makes what the file holds the writer's state.
+func (w *writer) adopt(s *store, c *contents) error {
+	w.store, w.head, w.hops = s, c.head, c.hops
+	w.intents = make(map[string]int64, len(c.intents))
+	var held int64
+	for id, draft := range c.intents {
+		w.intents[id] = roomFor(len(draft), s.pageSize())
+		held += w.intents[id]
+	}
+	var err error
+	w.reserve, err = newReserve(s, c.used, held, w.alloc)
+	return err
+}
+
+// recovery is what the writer writes first, as one group.
+func (j *Journal) recovery(o *Options, c *contents, behind time.Duration) ([]*op, error) {
+	var ops []*op
+	event := func(e *receipts.Event) {
+		op := newOp(opEvent)
+		op.own, op.record = true, e
+		ops = append(ops, op)
+	}
+	if behind != 0 {
+		event(&receipts.Event{Event: receipts.EventClockStep, Clock: &receipts.ClockStep{StepMS: behind.Milliseconds()}})
+	}
+	if n := len(c.intents); n > 0 || !c.clean() {
+		event(&receipts.Event{Event: receipts.EventGap, Gap: &receipts.Gap{Unknown: int64(n)}})
+		j.logger.Warn("journal: the last stop was not clean", "path", j.path, "unknown", n)
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.intents)) {
+		r, err := unknownReceipt(c.intents[id])
+		if err != nil {
+			return nil, fmt.Errorf("intent %s: %w", id, err)
+		}
+		op := newOp(opFinish)
+		op.id, op.record = id, r
+		if err := j.complete(r); err != nil {
+			return nil, fmt.Errorf("intent %s: %w", id, err)
+		}
+		ops = append(ops, op)
+	}
+	start := &receipts.Event{Event: receipts.EventStart, Build: o.Build, PolicyVersion: o.PolicyVersion, Head: j.anyHead}
+	if err := receipts.Validate(start); err != nil {
+		return nil, err
+	}
+	event(start)
+	return ops, nil
+}
+
+// unknownReceipt is what becomes of an intent that nothing has closed.
+func unknownReceipt(draft []byte) (*receipts.Receipt, error) {
+	d := json.NewDecoder(bytes.NewReader(draft))
+	d.DisallowUnknownFields()
+	r := new(receipts.Receipt)
+	if err := d.Decode(r); err != nil {
+		return nil, err
+	}
+	r.Outcome, r.Usage = receipts.Unknown, receipts.Usage{}
+	return r, nil
+}

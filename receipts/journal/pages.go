@@ -1,0 +1,242 @@
+package journal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"os"
+	"slices"
+)
+
+// bbolt trusts its file: on a damaged one it panics in goroutines of its own,
+// where nothing can contain it, or follows an offset out of the mapping. So the
+// tree is walked before bbolt sees it: every reachable page must be of a known
+// kind, inside the file, reached once, and hold its elements within itself.
+// Whether keys are in order, and the like, is left to bbolt's own check.
+//
+// The layout is bbolt's data file format, version 2, in the byte order of the
+// machine.
+
+const (
+	boltMagic   = 0xED0CDAED
+	boltVersion = 2
+
+	pageHeaderSize   = 16 // id 8, flags 2, count 2, overflow 4
+	metaSize         = 64 // after the header; the last 8 are the checksum
+	elementSize      = 16
+	bucketHeaderSize = 16 // root page 8, sequence 8
+
+	branchPage = 0x01
+	leafPage   = 0x02
+
+	bucketElement = 0x01
+	noFreelist    = ^uint64(0)
+
+	maxPageDepth = 64
+)
+
+var order = binary.NativeEndian
+
+// pageWalk is one walk over a file.
+type pageWalk struct {
+	f        *os.File
+	pageSize int64
+	pages    uint64 // high-water mark: ids are below it
+	seen     []bool
+	bufs     [maxPageDepth + 2][]byte // the page under way on each level
+}
+
+// checkPages is nil for a file that bbolt can open and read without a panic.
+func checkPages(f *os.File) error {
+	m, err := readMeta(f)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if m.pages > uint64(info.Size()/m.pageSize) {
+		return fmt.Errorf("cut off: %d bytes of at least %d", info.Size(), int64(m.pages)*m.pageSize)
+	}
+	if m.freelist != noFreelist {
+		return errors.New("it holds a free list, which signet never writes")
+	}
+	w := &pageWalk{f: f, pageSize: m.pageSize, pages: m.pages, seen: make([]bool, m.pages)}
+	return w.page(m.root, 0)
+}
+
+// boltMeta is what a meta page says.
+type boltMeta struct {
+	pageSize              int64
+	root, freelist, pages uint64
+	txid                  uint64
+}
+
+// readMeta finds the newest valid meta page. The first is at offset 0, the
+// second one page later, and only a valid one tells the page size.
+func readMeta(f *os.File) (boltMeta, error) {
+	var newest boltMeta
+	found := false
+	for _, off := range metaOffsets() {
+		m, ok := metaAt(f, off)
+		if ok && (off == 0 || off == m.pageSize) && (!found || m.txid > newest.txid) {
+			newest, found = m, true
+		}
+	}
+	if !found {
+		return boltMeta{}, errors.New("no valid meta page: not a journal, or its beginning is overwritten")
+	}
+	return newest, nil
+}
+
+func metaOffsets() []int64 {
+	offsets := []int64{0}
+	for shift := 10; shift <= 24; shift++ {
+		offsets = append(offsets, 1<<shift)
+	}
+	return offsets
+}
+
+func metaAt(f *os.File, off int64) (boltMeta, bool) {
+	var b [metaSize]byte
+	if _, err := f.ReadAt(b[:], off+pageHeaderSize); err != nil {
+		return boltMeta{}, false
+	}
+	sum := fnv.New64a()
+	_, _ = sum.Write(b[:56]) // never fails
+	m := boltMeta{
+		pageSize: int64(order.Uint32(b[8:])),
+		root:     order.Uint64(b[16:]),
+		freelist: order.Uint64(b[32:]),
+		pages:    order.Uint64(b[40:]),
+		txid:     order.Uint64(b[48:]),
+	}
+	valid := order.Uint32(b[0:]) == boltMagic && order.Uint32(b[4:]) == boltVersion && order.Uint64(b[56:]) == sum.Sum64() &&
+		m.pageSize >= 1<<10 && m.pageSize <= 1<<24 && m.pageSize&(m.pageSize-1) == 0
+	return m, valid
+}
+
+// page checks the page id and all below it.
+func (w *pageWalk) page(id uint64, depth int) error {
+	if depth > maxPageDepth {
+		return fmt.Errorf("page %d: deeper than %d levels", id, maxPageDepth)
+	}
+	body, flags, err := w.read(id, depth)
+	if err != nil {
+		return err
+	}
+	if err := w.elements(body, flags, depth); err != nil {
+		return fmt.Errorf("page %d: %w", id, err)
+	}
+	return nil
+}
+
+// read returns the whole page, overflow included, and marks it as seen.
+func (w *pageWalk) read(id uint64, depth int) (body []byte, flags uint16, err error) {
+	if id < 2 || id >= w.pages {
+		return nil, 0, fmt.Errorf("page %d: not in the file of %d pages", id, w.pages)
+	}
+	var head [pageHeaderSize]byte
+	if _, err := w.f.ReadAt(head[:], int64(id)*w.pageSize); err != nil {
+		return nil, 0, fmt.Errorf("page %d: %w", id, cutOff(err))
+	}
+	own, flags, overflow := order.Uint64(head[0:]), order.Uint16(head[8:]), uint64(order.Uint32(head[12:]))
+	if own != id {
+		return nil, 0, fmt.Errorf("page %d: it says that it is page %d", id, own)
+	}
+	if overflow >= w.pages-id {
+		return nil, 0, fmt.Errorf("page %d: its %d further pages are not in the file of %d pages", id, overflow, w.pages)
+	}
+	for i := id; i <= id+overflow; i++ {
+		if w.seen[i] {
+			return nil, 0, fmt.Errorf("page %d: used twice", i)
+		}
+		w.seen[i] = true
+	}
+	size := int(overflow+1) * int(w.pageSize)
+	w.bufs[depth] = slices.Grow(w.bufs[depth][:0], size)[:size]
+	body = w.bufs[depth]
+	if _, err := w.f.ReadAt(body, int64(id)*w.pageSize); err != nil {
+		return nil, 0, fmt.Errorf("page %d: %w", id, cutOff(err))
+	}
+	return body, flags, nil
+}
+
+func cutOff(err error) error {
+	if errors.Is(err, io.EOF) {
+		return errors.New("cut off")
+	}
+	return err
+}
+
+// elements checks what a page holds. body begins with the page's header.
+func (w *pageWalk) elements(body []byte, flags uint16, depth int) error {
+	count := int(order.Uint16(body[10:]))
+	if pageHeaderSize+count*elementSize > len(body) {
+		return fmt.Errorf("%d elements do not fit", count)
+	}
+	switch {
+	case flags == branchPage && count > 0:
+		return w.branch(body, count, depth)
+	case flags == leafPage:
+		return w.leaf(body, count, depth)
+	}
+	return fmt.Errorf("neither branch nor leaf (flags %#x, %d elements)", flags, count)
+}
+
+func (w *pageWalk) branch(body []byte, count, depth int) error {
+	for i := range count {
+		at := pageHeaderSize + i*elementSize // pos 4, key size 4, page 8
+		pos, key := order.Uint32(body[at:]), order.Uint32(body[at+4:])
+		if int64(at)+int64(pos)+int64(key) > int64(len(body)) || key == 0 {
+			return fmt.Errorf("key %d is not in the page", i)
+		}
+		if err := w.page(order.Uint64(body[at+8:]), depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *pageWalk) leaf(body []byte, count, depth int) error {
+	for i := range count {
+		at := pageHeaderSize + i*elementSize // flags 4, pos 4, key size 4, value size 4
+		flags, pos := order.Uint32(body[at:]), order.Uint32(body[at+4:])
+		key, value := order.Uint32(body[at+8:]), order.Uint32(body[at+12:])
+		from := int64(at) + int64(pos) + int64(key)
+		if from+int64(value) > int64(len(body)) || key == 0 {
+			return fmt.Errorf("element %d is not in the page", i)
+		}
+		switch flags {
+		case 0:
+		case bucketElement:
+			if err := w.bucket(body[from:from+int64(value)], depth); err != nil {
+				return fmt.Errorf("element %d: %w", i, err)
+			}
+		default:
+			return fmt.Errorf("element %d: unknown flags %#x", i, flags)
+		}
+	}
+	return nil
+}
+
+// bucket checks a bucket: a root page, or a small leaf page within the element.
+func (w *pageWalk) bucket(value []byte, depth int) error {
+	if len(value) < bucketHeaderSize {
+		return errors.New("bucket cut off")
+	}
+	if root := order.Uint64(value); root != 0 {
+		return w.page(root, depth+1)
+	}
+	inline := value[bucketHeaderSize:]
+	if len(inline) < pageHeaderSize {
+		return errors.New("bucket cut off")
+	}
+	if flags := order.Uint16(inline[8:]); flags != leafPage || depth > maxPageDepth {
+		return fmt.Errorf("inline bucket is not a leaf (flags %#x)", flags)
+	}
+	return w.elements(inline, leafPage, depth+1)
+}

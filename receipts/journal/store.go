@@ -1,0 +1,294 @@
+package journal
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/signet-egress/signet/internal/durable"
+	"github.com/signet-egress/signet/receipts"
+)
+
+const (
+	fileName = "journal.db"
+	format   = "signet.journal/1"
+)
+
+// The buckets of journal.db.
+var (
+	metaBucket    = []byte("meta")    // format, chain, tenant
+	intentsBucket = []byte("intents") // receipt id → draft receipt, encoding/json
+	recordsBucket = []byte("records") // seq, 8 bytes big-endian → canonical line
+	tracesBucket  = []byte("traces")  // seq of a trace's newest hop → hop, hash, trace id; see hopIndex
+)
+
+var (
+	formatKey = []byte("format")
+	chainKey  = []byte("chain")
+	tenantKey = []byte("tenant")
+)
+
+// fill is how full pages of ascending keys are left: nothing is inserted there
+// later.
+const fill = 0.98
+
+// store is the open file.
+type store struct {
+	path string
+	db   *bbolt.DB
+	file *os.File // db's own; bbolt closes it
+	// broken: bbolt panicked in a write, and may hold its own locks for ever
+	broken bool
+}
+
+// Head is the newest record of a chain.
+type Head struct {
+	Chain string // chain id
+	Seq   int64
+	Hash  string // receipt_hash
+	TS    time.Time
+}
+
+// openStore opens an existing file, whose pages are checked first, under bbolt's
+// lock. What it returns instead of a panic is a *CorruptError.
+func openStore(path string, readOnly bool) (*store, error) {
+	s := &store{path: path}
+	err := contain(func() (err error) {
+		s.db, err = bbolt.Open(path, 0o600, &bbolt.Options{
+			Timeout:         1, // one try
+			NoFreelistSync:  true,
+			FreelistType:    bbolt.FreelistMapType,
+			PreLoadFreelist: !readOnly,
+			ReadOnly:        readOnly,
+			NoStatistics:    true,
+			OpenFile: func(name string, flag int, mode fs.FileMode) (*os.File, error) {
+				s.file, err = openChecked(name, flag&^os.O_CREATE, mode)
+				return s.file, err
+			},
+		})
+		return err
+	})
+	switch {
+	case err == nil:
+		return s, nil
+	case errors.Is(err, durable.ErrLocked), errors.Is(err, bolterrors.ErrTimeout):
+		return nil, &LockedError{Dir: filepath.Dir(path)}
+	case isPanic(err):
+		if s.file != nil {
+			_ = s.file.Close() // bbolt died with it
+		}
+		return nil, &CorruptError{Path: path, Err: err}
+	}
+	return nil, err
+}
+
+// openChecked opens the file for bbolt and takes the lock that bbolt takes
+// again on the same descriptor.
+func openChecked(name string, flag int, mode fs.FileMode) (_ *os.File, err error) {
+	f, err := os.OpenFile(name, flag, mode)
+	if err != nil {
+		return nil, fmt.Errorf("open journal: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close() // the first error counts
+		}
+	}()
+	if err := durable.TryLock(f, flag&os.O_RDWR != 0); err != nil {
+		return nil, fmt.Errorf("lock journal %s: %w", name, err)
+	}
+	if err := checkPages(f); err != nil {
+		return nil, &CorruptError{Path: name, Err: err}
+	}
+	return f, nil
+}
+
+func (s *store) pageSize() int64 { return int64(s.db.Info().PageSize) }
+
+func (s *store) close() error {
+	closing := s.db.Close
+	if s.broken {
+		closing = s.file.Close
+	}
+	if err := closing(); err != nil {
+		return fmt.Errorf("close journal %s: %w", s.path, err)
+	}
+	return nil
+}
+
+// contents is what a journal holds beside its records.
+type contents struct {
+	chain, tenant string
+	head          Head
+	headRecord    receipts.Record
+	txid          int
+	used          int64             // bytes of the file that bbolt has handed out
+	intents       map[string][]byte // drafts by receipt id
+	hops          *hopIndex
+}
+
+// load reads the contents. It fails closed: whatever is missing or does not fit
+// is an error.
+func (s *store) load() (*contents, error) {
+	c := &contents{intents: make(map[string][]byte)}
+	err := contain(func() error {
+		return s.db.View(func(tx *bbolt.Tx) error {
+			c.txid, c.used = tx.ID(), tx.Size()
+			if err := c.loadMeta(tx); err != nil {
+				return err
+			}
+			if err := c.loadHead(tx); err != nil {
+				return err
+			}
+			if err := c.loadIntents(tx); err != nil {
+				return err
+			}
+			return c.loadHops(tx)
+		})
+	})
+	if v, ok := errors.AsType[*VersionError](err); ok {
+		v.Path = s.path
+		return nil, v
+	}
+	if err != nil {
+		return nil, &CorruptError{Path: s.path, Err: err}
+	}
+	return c, nil
+}
+
+func (c *contents) loadMeta(tx *bbolt.Tx) error {
+	meta := tx.Bucket(metaBucket)
+	if meta == nil {
+		return &VersionError{}
+	}
+	if found := string(meta.Get(formatKey)); found != format {
+		return &VersionError{Found: found}
+	}
+	for _, name := range [][]byte{intentsBucket, recordsBucket, tracesBucket} {
+		if tx.Bucket(name) == nil {
+			return fmt.Errorf("bucket %s is missing", name)
+		}
+	}
+	c.chain, c.tenant = string(meta.Get(chainKey)), string(meta.Get(tenantKey))
+	if c.chain == "" {
+		return errors.New("the chain id is missing")
+	}
+	return nil
+}
+
+func (c *contents) loadHead(tx *bbolt.Tx) error {
+	k, line := tx.Bucket(recordsBucket).Cursor().Last()
+	if len(k) != 8 {
+		return errors.New("it holds no record")
+	}
+	rec, err := receipts.Decode(line)
+	if err != nil {
+		return fmt.Errorf("newest record: %w", err)
+	}
+	h := rec.RecordHead()
+	if h.Chain.Seq != seqOf(k) || h.Chain.ID != c.chain {
+		return fmt.Errorf("newest record: it is seq %d of chain %s and stands at %d of %s", h.Chain.Seq, h.Chain.ID, seqOf(k), c.chain)
+	}
+	c.head = Head{Chain: c.chain, Seq: h.Chain.Seq, Hash: h.ReceiptHash, TS: h.TS}
+	c.headRecord = rec
+	return nil
+}
+
+func (c *contents) loadIntents(tx *bbolt.Tx) error {
+	return tx.Bucket(intentsBucket).ForEach(func(id, draft []byte) error {
+		if !json.Valid(draft) {
+			return fmt.Errorf("intent %q is not JSON", id)
+		}
+		c.intents[string(id)] = append([]byte(nil), draft...)
+		return nil
+	})
+}
+
+func (c *contents) loadHops(tx *bbolt.Tx) (err error) {
+	c.hops, err = loadHopIndex(tx.Bucket(tracesBucket), c.head.Seq)
+	return err
+}
+
+// clean tells whether nothing is left to recover: the chain ends with a clean
+// stop, or has only begun.
+func (c *contents) clean() bool {
+	if e, ok := c.headRecord.(*receipts.Event); ok {
+		return e.Event == receipts.EventStop
+	}
+	_, genesis := c.headRecord.(*receipts.Genesis)
+	return genesis
+}
+
+// check is bbolt's own check of the whole file, and that records are without
+// gaps.
+func (s *store) check() error {
+	err := contain(func() error {
+		return s.db.View(func(tx *bbolt.Tx) error {
+			var first error
+			for err := range tx.Check() {
+				if first == nil {
+					first = err // drained to the end: the check's goroutine waits for us
+				}
+			}
+			if first != nil {
+				return first
+			}
+			return checkSeqs(tx.Bucket(recordsBucket).Cursor())
+		})
+	})
+	if err != nil {
+		return &CorruptError{Path: s.path, Err: err}
+	}
+	return nil
+}
+
+func checkSeqs(c *bbolt.Cursor) error {
+	next := int64(0)
+	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+		if len(k) != 8 || seqOf(k) < 1 || next > 0 && seqOf(k) != next {
+			return fmt.Errorf("record %x stands where %d should", k, next)
+		}
+		next = seqOf(k) + 1
+	}
+	return nil
+}
+
+func seqKey(seq int64) (k [8]byte) {
+	binary.BigEndian.PutUint64(k[:], uint64(seq)) //nolint:gosec // never negative
+	return k
+}
+
+func seqOf(k []byte) int64 {
+	return int64(binary.BigEndian.Uint64(k)) //nolint:gosec // see seqKey
+}
+
+// panicError is a panic of bbolt's, or a fault in its mapping.
+type panicError struct{ value any }
+
+func (e *panicError) Error() string { return fmt.Sprint(e.value) }
+
+func isPanic(err error) bool {
+	_, ok := errors.AsType[*panicError](err)
+	return ok
+}
+
+// contain runs f and returns its panic, or its fault in mapped memory, as an
+// error: the file is at fault then, and the process has others to serve.
+func contain(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{v}
+		}
+	}()
+	return f()
+}

@@ -1,0 +1,284 @@
+package journal
+
+import (
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/signet-egress/signet/receipts"
+)
+
+// writer is the one goroutine that writes. It owns every field. What it holds
+// in memory runs ahead of the disk within a commit; after one that failed, all
+// of it is read again.
+type writer struct {
+	j      *Journal
+	sign   *signer
+	clock  *clock
+	commit func(*bbolt.Tx) error // (*bbolt.Tx).Commit outside tests
+	resume time.Duration
+	alloc  allocator
+
+	store   *store
+	txid    int // of the newest transaction begun
+	head    Head
+	hops    *hopIndex
+	intents map[string]int64 // open intents and the room held for each
+	reserve *reserve
+	pending int64 // room that the group under way takes from the reserve
+
+	entries []entry // of the group under way; the buffers are used again
+	spare   []*op   // the queue's other half
+}
+
+// entry is a record of the group under way.
+type entry struct {
+	record  receipts.Record
+	core    []byte
+	line    []byte
+	hop     []byte // the trace's entry, for a receipt
+	dropped int64  // seq of the trace's entry that falls away; 0 for none
+}
+
+// keepEntries is how many entries keep their buffers between groups.
+const keepEntries = 256
+
+func (w *writer) run() {
+	defer close(w.j.done)
+	for {
+		group, closing := w.next()
+		switch {
+		case len(group) > 0:
+			w.write(group)
+		case closing:
+			w.stop()
+			return
+		}
+		clear(group)
+		w.spare = group[:0]
+	}
+}
+
+// next takes all that is queued. While the disk is full it looks now and then
+// whether space has returned.
+func (w *writer) next() (group []*op, closing bool) {
+	for {
+		w.j.mu.Lock()
+		group, w.j.queue = w.j.queue, w.spare
+		closing = w.j.closing
+		w.j.mu.Unlock()
+		if len(group) > 0 || closing {
+			return group, closing
+		}
+		w.spare = group
+		if !w.isFull() {
+			<-w.j.wake
+			continue
+		}
+		timer := time.NewTimer(w.resume)
+		select {
+		case <-w.j.wake:
+		case <-timer.C:
+			w.tryResume()
+		}
+		timer.Stop()
+	}
+}
+
+// write makes a group durable, or settles its operations with the reason why
+// not.
+func (w *writer) write(group []*op) {
+	for retried := false; ; retried = true {
+		ops := w.admit(group)
+		if len(ops) == 0 {
+			return
+		}
+		w.place(ops)
+		w.sign.signAll(w.entries)
+		err := w.transact(ops)
+		if err == nil {
+			w.settle(ops)
+			return
+		}
+		if group = w.afterFailure(ops, err, retried); len(group) == 0 {
+			return
+		}
+	}
+}
+
+// place gives the group's records their places in the chain and their hashes,
+// one after the other, since each names the one before.
+func (w *writer) place(ops []*op) {
+	w.entries = w.entries[:0]
+	ts, step := w.clock.stamp()
+	if step != 0 {
+		w.link(&receipts.Event{Event: receipts.EventClockStep, Clock: &receipts.ClockStep{StepMS: step.Milliseconds()}}, ts)
+	}
+	for _, o := range ops {
+		if o.record != nil {
+			w.link(o.record, ts)
+		}
+	}
+}
+
+func (w *writer) link(rec receipts.Record, ts time.Time) {
+	e := w.nextEntry()
+	e.record = rec
+	h := rec.RecordHead()
+	*h = receipts.Head{
+		Chain: receipts.Chain{ID: w.head.Chain, Seq: w.head.Seq + 1, Prev: w.head.Hash},
+		TS:    ts,
+		KID:   w.sign.kid,
+	}
+	r, _ := rec.(*receipts.Receipt)
+	if r != nil {
+		r.Hop, r.PrevReceiptHash = w.hops.traces.Next(r.TraceID)
+	}
+	e.core = receipts.AppendCore(e.core[:0], rec)
+	h.ReceiptHash = receipts.Hash(e.core)
+	if r != nil {
+		e.dropped = w.hops.put(r)
+		e.hop = appendHop(e.hop[:0], r)
+	}
+	w.head = Head{Chain: w.head.Chain, Seq: h.Chain.Seq, Hash: h.ReceiptHash, TS: ts}
+}
+
+func (w *writer) nextEntry() *entry {
+	n := len(w.entries)
+	if n == cap(w.entries) {
+		w.entries = append(w.entries, entry{})
+	}
+	w.entries = w.entries[:n+1]
+	e := &w.entries[n]
+	e.dropped, e.hop = 0, e.hop[:0]
+	return e
+}
+
+// transact commits the group in one transaction.
+func (w *writer) transact(ops []*op) error {
+	start := time.Now()
+	err := contain(func() error {
+		tx, err := w.store.db.Begin(true)
+		if err != nil {
+			return fmt.Errorf("begin transaction: %w", err)
+		}
+		w.txid = tx.ID()
+		if err := w.put(tx, ops); err != nil {
+			_ = tx.Rollback() // the first error counts
+			return fmt.Errorf("write to journal: %w", err)
+		}
+		return w.commit(tx)
+	})
+	w.store.broken = isPanic(err)
+	if err == nil {
+		err = w.store.db.View(func(tx *bbolt.Tx) error {
+			w.reserve.used = tx.Size()
+			return nil
+		})
+	}
+	w.observe(ops, time.Since(start), err)
+	return err
+}
+
+func (w *writer) put(tx *bbolt.Tx, ops []*op) error {
+	intents := tx.Bucket(intentsBucket)
+	for _, o := range ops {
+		if o.closed != "" {
+			if err := intents.Delete([]byte(o.closed)); err != nil {
+				return err
+			}
+		}
+		if o.kind == opBegin {
+			if err := intents.Put([]byte(o.id), o.draft); err != nil {
+				return err
+			}
+		}
+	}
+	if len(w.entries) == 0 {
+		return nil
+	}
+	records, traces := tx.Bucket(recordsBucket), tx.Bucket(tracesBucket)
+	records.FillPercent, traces.FillPercent = fill, fill
+	for i := range w.entries {
+		e := &w.entries[i]
+		key := seqKey(e.record.RecordHead().Chain.Seq)
+		if err := records.Put(key[:], e.line); err != nil {
+			return err
+		}
+		if len(e.hop) == 0 {
+			continue
+		}
+		if err := traces.Put(key[:], e.hop); err != nil {
+			return err
+		}
+		if e.dropped != 0 {
+			old := seqKey(e.dropped)
+			if err := traces.Delete(old[:]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// settle tells everybody that the group is durable.
+func (w *writer) settle(ops []*op) {
+	w.j.publish(w.head)
+	for _, o := range ops {
+		if o.closed != "" {
+			w.j.open.Add(-1)
+		}
+		o.settle(nil)
+	}
+	w.forget()
+}
+
+// forget lets go of the group's records, and of buffers that a burst has made.
+func (w *writer) forget() {
+	if cap(w.entries) > keepEntries {
+		w.entries = nil
+	}
+	for i := range w.entries {
+		w.entries[i].record = nil
+	}
+}
+
+func (w *writer) observe(ops []*op, took time.Duration, err error) {
+	if w.j.observer == nil {
+		return
+	}
+	intents := 0
+	for _, o := range ops {
+		if o.kind == opBegin {
+			intents++
+		}
+	}
+	w.j.mu.Lock()
+	pending := len(w.j.queue)
+	w.j.mu.Unlock()
+	w.j.observer.Committed(CommitStats{
+		Took: took, Err: err, Intents: intents, Records: len(w.entries), Pending: pending, Open: len(w.intents), Bytes: w.reserve.size,
+	})
+}
+
+// stop marks a clean stop, if it is one, and closes the file.
+func (w *writer) stop() {
+	if w.j.Err() == nil && len(w.intents) == 0 || w.isFull() && len(w.intents) == 0 {
+		o := newOp(opEvent)
+		o.own, o.record = true, &receipts.Event{Event: receipts.EventStop}
+		w.write([]*op{o})
+		w.j.closeErr = o.err
+	}
+	if w.j.Err() == nil || w.isFull() {
+		w.j.err.Store(&UnavailableError{Path: w.j.path, Reason: "closed"})
+	}
+	w.j.storeMu.Lock()
+	defer w.j.storeMu.Unlock()
+	if err := w.store.close(); err != nil && w.j.closeErr == nil {
+		w.j.closeErr = err
+	}
+	w.j.mu.Lock()
+	defer w.j.mu.Unlock()
+	close(w.j.changed)
+}
