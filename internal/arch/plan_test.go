@@ -96,6 +96,6 @@ var everyTest = []string{"internal/testkit", "go.uber.org/goleak", "pgregory.net
 // the payment provider and the orchestrator belong to the other binaries, and
 // package testing to none.
 var neverLinked = []string{
-	"github.com/jackc/pgx", "github.com/stripe", "modernc.org/sqlite", "database/sql",
+	"github.com/jackc/pgx", "github.com/stripe", "modernc.org/sqlite",
 	"k8s.io", "helm.sh", "testing",
 }
