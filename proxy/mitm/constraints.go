@@ -21,7 +21,7 @@ type constraints struct {
 func newConstraints(patterns []string) (*constraints, error) {
 	c := &constraints{}
 	for _, pattern := range patterns {
-		if addr, err := netip.ParseAddr(pattern); err == nil {
+		if addr, err := netip.ParseAddr(pattern); err == nil && addr.Zone() == "" && !addr.Is4In6() {
 			c.addrs = append(c.addrs, addr)
 			continue
 		}

@@ -17,6 +17,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/signet-egress/signet/internal/durable"
@@ -186,6 +187,8 @@ func (r *root) usable(now time.Time) error {
 		problem = "it is not a CA (basicConstraints); use a CA certificate"
 	case c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageCertSign == 0:
 		problem = "its key usage does not include keyCertSign; use a CA certificate that may sign certificates"
+	case !servesTLS(c):
+		problem = "its extended key usage does not include serverAuth; use a CA whose certificates may serve TLS"
 	case c.MaxPathLen == 0 && c.MaxPathLenZero:
 		problem = "its path length 0 permits no intermediate below it; use a CA with path length 1 or more, or none"
 	case now.Before(c.NotBefore):
@@ -196,6 +199,13 @@ func (r *root) usable(now time.Time) error {
 		return nil
 	}
 	return fmt.Errorf("interception CA in %s: %s", r.certFile, problem)
+}
+
+// servesTLS reports whether clients accept server certificates below c; a CA
+// without extended key usages is not limited.
+func servesTLS(c *x509.Certificate) bool {
+	return len(c.ExtKeyUsage) == 0 && len(c.UnknownExtKeyUsage) == 0 ||
+		slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageServerAuth) || slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny)
 }
 
 func (r *root) pem() []byte { return pemOf(r.chain...) }
