@@ -1,0 +1,287 @@
+// Package sidecar wires the sidecar: it is the one place that knows
+// configuration, policy, resolver, journal, proxy and metrics.
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/signet-egress/signet/internal/config"
+	"github.com/signet-egress/signet/internal/metrics"
+	"github.com/signet-egress/signet/internal/ruleset"
+	"github.com/signet-egress/signet/proxy"
+	"github.com/signet-egress/signet/proxy/mitm"
+	"github.com/signet-egress/signet/receipts"
+	"github.com/signet-egress/signet/receipts/journal"
+	"github.com/signet-egress/signet/resolver"
+)
+
+// Options are what a Sidecar is made of; all are required.
+type Options struct {
+	Config *config.Config
+	Policy *ruleset.Set
+	Build  string // version of the program, for genesis and start events
+	Logger *slog.Logger
+}
+
+// Sidecar is a running sidecar: its listeners are bound from New on.
+type Sidecar struct {
+	config  *config.Config
+	build   string
+	log     *slog.Logger
+	metrics *metrics.Metrics
+
+	journal   *journal.Journal
+	resolver  *resolver.Resolver
+	upstreams *proxy.Upstreams
+	authority *mitm.Authority
+	server    *proxy.Server
+	snapshot  atomic.Pointer[proxy.Snapshot]
+
+	agents, ops, admin     net.Listener
+	opsServer, adminServer *http.Server
+	stopping               chan struct{}
+	stopOnce               sync.Once
+}
+
+// New opens the data directory, recovers what a crash left, and binds the
+// listeners. On an error nothing stays open.
+func New(ctx context.Context, o Options) (s *Sidecar, err error) {
+	s = &Sidecar{config: o.Config, build: o.Build, log: o.Logger, metrics: metrics.New(o.Build), stopping: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.abandon(ctx))
+		}
+	}()
+	if err := os.MkdirAll(o.Config.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("making the data directory: %w", err)
+	}
+	// Listeners first: their addresses are part of what may never be dialled.
+	if err := s.listen(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.openJournal(ctx, o.Policy); err != nil {
+		return nil, err
+	}
+	if err := s.openEnds(o.Policy); err != nil {
+		return nil, err
+	}
+	p, err := s.newProxy()
+	if err != nil {
+		return nil, err
+	}
+	s.server = proxy.NewServer(p)
+	s.opsServer, s.adminServer = newOpsServer(s.opsHandler()), newOpsServer(s.adminHandler())
+	return s, nil
+}
+
+// Addr is where agents connect to.
+func (s *Sidecar) Addr() net.Addr { return s.agents.Addr() }
+
+func addrText(l net.Listener) string {
+	if l == nil {
+		return "off"
+	}
+	return l.Addr().String()
+}
+
+// RootPEM is the certificate of the interception CA.
+func (s *Sidecar) RootPEM() []byte { return s.authority.RootPEM() }
+
+// ChainID names the journal's chain.
+func (s *Sidecar) ChainID() string { return s.journal.Head().Chain }
+
+// Serve carries traffic until ctx ends, then stops gracefully: exchanges may
+// end within the configured limit, every receipt is written, and the journal is
+// closed with a clean-stop event.
+func (s *Sidecar) Serve(ctx context.Context) error {
+	group, failed := errgroup.WithContext(context.WithoutCancel(ctx))
+	group.Go(func() error { return s.server.Serve(s.agents) })
+	if s.ops != nil {
+		group.Go(func() error { return ignoreClosed(s.opsServer.Serve(s.ops)) })
+	}
+	if s.admin != nil {
+		group.Go(func() error { return ignoreClosed(s.adminServer.Serve(s.admin)) })
+	}
+	s.log.Info("serving", "listen", s.Addr().String(), "metrics", addrText(s.ops), "chain", s.ChainID(),
+		"mode", string(s.snapshot.Load().Policy.Mode()), "policy_version", s.snapshot.Load().Version)
+	select {
+	case <-ctx.Done():
+	case <-failed.Done(): // a listener failed: stop as cleanly as on a signal
+	}
+	err := s.stop(context.WithoutCancel(ctx))
+	return errors.Join(group.Wait(), err)
+}
+
+// stop ends in the reverse order of what depends on what.
+func (s *Sidecar) stop(ctx context.Context) error {
+	s.stopOnce.Do(func() { close(s.stopping) })
+	s.log.Info("stopping", "limit", s.config.ShutdownTimeout.String())
+	limit, cancel := context.WithTimeout(ctx, s.config.ShutdownTimeout)
+	defer cancel()
+	if err := s.server.Shutdown(limit); err != nil {
+		s.log.Warn("exchanges were cut at the end of the stop", "error", err)
+	}
+	s.upstreams.Close()
+	return errors.Join(s.resolver.Close(), s.journal.Close(ctx), s.adminServer.Close(), s.opsServer.Close())
+}
+
+// abandon closes what New had opened when it failed.
+func (s *Sidecar) abandon(ctx context.Context) error {
+	var errs []error
+	if s.resolver != nil {
+		errs = append(errs, s.resolver.Close())
+	}
+	if s.journal != nil {
+		errs = append(errs, s.journal.Close(ctx))
+	}
+	for _, l := range []net.Listener{s.agents, s.ops, s.admin} {
+		if l != nil {
+			errs = append(errs, l.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Sidecar) listen(ctx context.Context) error {
+	var lc net.ListenConfig
+	var err error
+	if s.agents, err = lc.Listen(ctx, "tcp", s.config.Listen); err != nil {
+		return fmt.Errorf("binding listen %s: %w", s.config.Listen, err)
+	}
+	if s.config.MetricsListen != "" {
+		if s.ops, err = lc.Listen(ctx, "tcp", s.config.MetricsListen); err != nil {
+			return fmt.Errorf("binding metrics_listen %s: %w", s.config.MetricsListen, err)
+		}
+	}
+	if s.config.AdminSocket != "" {
+		s.admin, err = listenAdmin(ctx, s.config.AdminSocket)
+	}
+	return err
+}
+
+func (s *Sidecar) openJournal(ctx context.Context, set *ruleset.Set) error {
+	key, created, err := journal.LoadKey(s.config.Data, s.config.Key)
+	if err != nil {
+		return err
+	}
+	if created {
+		s.log.Info("signing key made", "data", s.config.Data)
+	}
+	s.journal, err = journal.Open(ctx, journal.Options{
+		Dir: s.config.Data, Key: key, Tenant: s.config.Tenant, Agent: s.config.Agent, Build: s.build,
+		PolicyVersion: set.Version, Logger: s.log, Observer: journalMetrics{s.metrics},
+	})
+	if err != nil {
+		return err
+	}
+	// Which mode a chain was written under is evidence too.
+	return s.journal.Event(&receipts.Event{
+		Event: receipts.EventPosture, Posture: &receipts.Posture{Name: "mode", Value: string(set.Policy.Mode())},
+	})
+}
+
+// openEnds makes the two far ends: names, and upstream connections; and the CA
+// that intercepted hosts are served with.
+func (s *Sidecar) openEnds(set *ruleset.Set) error {
+	c := s.config
+	guard, err := s.newGuard(set)
+	if err != nil {
+		return err
+	}
+	s.snapshot.Store(&proxy.Snapshot{Policy: set.Policy, Version: set.Version, Guard: guard})
+	if s.resolver, err = resolver.New(resolverConfig(&c.Resolver, s.metrics)); err != nil {
+		return err
+	}
+	roots, err := loadRoots(c.TLS.ExtraRoots)
+	if err != nil {
+		return err
+	}
+	dialer := &resolver.Dialer{Timeout: c.Timeouts.Dial}
+	s.upstreams = proxy.NewUpstreams(proxy.UpstreamConfig{
+		Dial: dialer.Dial, Roots: roots, Handshake: c.Timeouts.TLSHandshake, ResponseHeader: c.Timeouts.ResponseHeader,
+		Observer: s.metrics.Upstream,
+	})
+	s.authority, err = mitm.Open(mitm.Options{
+		Dir: c.Data, CertFile: c.TLS.CA.Cert, KeyFile: c.TLS.CA.Key, Hosts: set.Policy.InterceptedHosts(),
+		Observer: s.metrics.Intercept,
+	})
+	return err
+}
+
+func resolverConfig(c *config.Resolver, m *metrics.Metrics) resolver.Config {
+	r := resolver.Config{Upstreams: c.Upstreams, Timeout: c.Timeout, CacheSize: c.CacheSize, Observer: m.Resolver}
+	for _, h := range c.Hosts {
+		r.Hosts = append(r.Hosts, resolver.Host(h))
+	}
+	return r
+}
+
+// newGuard closes Signet's own ports and the machine's own addresses, whatever
+// the policy's holes are.
+func (s *Sidecar) newGuard(set *ruleset.Set) (*resolver.Guard, error) {
+	var own []netip.AddrPort
+	for _, l := range s.listeners() {
+		ap, err := netip.ParseAddrPort(l.Addr().String())
+		if err != nil {
+			return nil, fmt.Errorf("reading the address of a listener: %w", err)
+		}
+		own = append(own, ap)
+	}
+	local, err := localAddresses()
+	if err != nil {
+		return nil, err
+	}
+	return resolver.NewGuard(set.Policy.Holes(), own, local), nil
+}
+
+func localAddresses() ([]netip.Addr, error) {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("listing the machine's addresses: %w", err)
+	}
+	var local []netip.Addr
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			local = append(local, p.Addr())
+		}
+	}
+	return slices.Clip(local), nil
+}
+
+func (s *Sidecar) newProxy() (*proxy.Proxy, error) {
+	c := s.config
+	return proxy.New(proxy.Config{
+		Tenant: c.Tenant, Agent: c.Agent, Via: "signet-" + s.ChainID(),
+		Snapshot: s.snapshot.Load,
+		Journal:  ledger{s.journal}, Pins: s.resolver, Upstream: s.upstreams, Minter: s.authority,
+		Timeouts: proxy.Timeouts{RequestHeader: c.Timeouts.RequestHeader, ClientHello: c.Timeouts.ClientHello, Idle: c.Timeouts.Idle},
+		Observer: proxyMetrics{c.Tenant, s.metrics}, Logger: s.log,
+	})
+}
+
+// listeners are those on TCP that are bound.
+func (s *Sidecar) listeners() []net.Listener {
+	if s.ops == nil {
+		return []net.Listener{s.agents}
+	}
+	return []net.Listener{s.agents, s.ops}
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,223 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/textproto"
+	"sync"
+)
+
+// answerEnd sends an HTTP answer to the agent and holds back its end until the
+// receipt is durable: the last byte where a length is declared, the terminator
+// (last chunk, END_STREAM) where none is, the header where there is no body.
+type answerEnd struct {
+	w  http.ResponseWriter
+	r  *http.Request
+	rc *http.ResponseController
+
+	begun   bool           // the final header is on its way
+	pending *http.Response // the header itself is held
+	last    []byte         // the held byte
+	trailer func() http.Header
+
+	mu    sync.Mutex // informational answers come on the transport's goroutine
+	final bool
+}
+
+// agentGoneError is a failed write to the agent.
+type agentGoneError struct{ err error }
+
+func (e *agentGoneError) Error() string { return fmt.Sprintf("writing to the agent: %v", e.err) }
+func (e *agentGoneError) Unwrap() error { return e.err }
+
+// informational passes a 1xx answer on (RFC 9110, section 15.2). 100 is the
+// server's own to send, when the body is first read.
+func (e *answerEnd) informational(code int, header textproto.MIMEHeader) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.final || code == http.StatusContinue || !e.r.ProtoAtLeast(1, 1) {
+		return
+	}
+	h := e.w.Header()
+	maps.Copy(h, http.Header(header))
+	dropConnectionFields(h)
+	dropSignetFields(h)
+	e.w.WriteHeader(code)
+	clear(h)
+}
+
+// finalAnswer ends the time of informational answers.
+func (e *answerEnd) finalAnswer() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.final = true
+}
+
+// header copies the answer's header; nothing is sent yet.
+func (e *answerEnd) header(resp *http.Response, receiptID string) {
+	h := e.w.Header()
+	maps.Copy(h, resp.Header)
+	dropConnectionFields(h)
+	dropSignetFields(h)
+	delete(h, "Alt-Svc") // would invite the agent to leave over QUIC
+	h[receiptField] = []string{receiptID}
+	if _, ok := h["Content-Type"]; !ok {
+		h["Content-Type"] = nil // keeps net/http from guessing one
+	}
+	if wantsTrailers(e.r.Header) {
+		e.trailer = func() http.Header { return resp.Trailer }
+	}
+}
+
+// stream sends header and body, all but the held end. An *agentGoneError is the
+// agent's side, any other error the upstream's.
+func (e *answerEnd) stream(resp *http.Response, body io.Reader, buf []byte) error {
+	if bodyless(e.r.Method, resp) {
+		e.pending = resp
+		return drain(body)
+	}
+	e.begun = true
+	e.w.WriteHeader(resp.StatusCode)
+	if resp.ContentLength < 0 {
+		return e.streamUnknown(body, buf)
+	}
+	return e.streamLength(body, buf, resp.ContentLength)
+}
+
+func bodyless(method string, resp *http.Response) bool {
+	return method == http.MethodHead || resp.ContentLength == 0 ||
+		resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified
+}
+
+func drain(body io.Reader) error {
+	_, err := io.Copy(io.Discard, body)
+	return err
+}
+
+// streamLength holds the last of length bytes. The chunk before it is not
+// flushed here: that happens while the receipt is being committed.
+func (e *answerEnd) streamLength(body io.Reader, buf []byte, length int64) error {
+	for {
+		n, err := body.Read(buf)
+		chunk := buf[:n]
+		length -= int64(n)
+		if n > 0 && length == 0 {
+			e.last = []byte{chunk[n-1]}
+			chunk = chunk[:n-1]
+		}
+		if werr := e.write(chunk, length > 0); werr != nil {
+			return werr
+		}
+		switch {
+		case errors.Is(err, io.EOF) && length > 0:
+			return io.ErrUnexpectedEOF
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// streamUnknown flushes every read, so that an event is never held back by the
+// next. The terminator is the held end; an HTTP/1.0 agent, whose terminator is
+// the close, could not tell a cut from an end, so for it the last byte waits too.
+func (e *answerEnd) streamUnknown(body io.Reader, buf []byte) error {
+	if err := e.flushAgent(); err != nil {
+		return err
+	}
+	holdLast := !e.r.ProtoAtLeast(1, 1)
+	for {
+		n, err := body.Read(buf)
+		chunk := buf[:n]
+		if n > 0 && holdLast {
+			if werr := e.write(e.last, false); werr != nil {
+				return werr
+			}
+			e.last = []byte{chunk[n-1]}
+			chunk = chunk[:n-1]
+		}
+		if werr := e.write(chunk, true); werr != nil {
+			return werr
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (e *answerEnd) write(b []byte, flush bool) error {
+	if len(b) == 0 {
+		return nil
+	}
+	if _, err := e.w.Write(b); err != nil {
+		return &agentGoneError{err}
+	}
+	if !flush {
+		return nil
+	}
+	return e.flushAgent()
+}
+
+func (e *answerEnd) flushAgent() error {
+	if err := e.rc.Flush(); err != nil {
+		return &agentGoneError{err}
+	}
+	return nil
+}
+
+// flush implements end.
+func (e *answerEnd) flush() {
+	if e.begun {
+		_ = e.rc.Flush() // an agent that left finds out by itself
+	}
+}
+
+// release implements end. The rest goes out as the handler returns.
+func (e *answerEnd) release() {
+	if e.pending != nil {
+		e.w.WriteHeader(e.pending.StatusCode)
+	}
+	if len(e.last) > 0 {
+		_, _ = e.w.Write(e.last)
+	}
+	if e.trailer == nil {
+		return
+	}
+	for name, v := range e.trailer() {
+		if passTrailers(name) {
+			e.w.Header()[http.TrailerPrefix+name] = v
+		}
+	}
+}
+
+// refuse implements end. An answer that has begun is cut: HTTP/1 closes the
+// connection, HTTP/2 resets the stream.
+func (e *answerEnd) refuse(a *answerTo) {
+	e.finalAnswer()
+	if e.begun {
+		panic(http.ErrAbortHandler)
+	}
+	a.writeTo(e.w)
+}
+
+// buffers recycles what bodies are copied through.
+type buffers struct{ pool sync.Pool }
+
+const bufferSize = 32 << 10
+
+func (b *buffers) get() *[]byte {
+	if buf, ok := b.pool.Get().(*[]byte); ok {
+		return buf
+	}
+	buf := make([]byte, bufferSize)
+	return &buf
+}
+
+func (b *buffers) put(buf *[]byte) { b.pool.Put(buf) }

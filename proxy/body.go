@@ -1,0 +1,47 @@
+package proxy
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// minBodyRate is the slowest that a request body may come, after its first
+// stall period: below it a handful of agents could hold every connection.
+const minBodyRate = 64 // bytes per second
+
+// movingBody fails a request body that stands still or drips.
+type movingBody struct {
+	src   io.ReadCloser
+	rc    *http.ResponseController
+	stall time.Duration
+
+	began, armed time.Time
+	n            int64
+}
+
+// Read implements io.Reader.
+func (b *movingBody) Read(p []byte) (int, error) {
+	now := time.Now()
+	if b.began.IsZero() {
+		b.began = now
+	}
+	if now.Sub(b.armed) > b.stall/4 {
+		_ = b.rc.SetReadDeadline(now.Add(b.stall))
+		b.armed = now
+	}
+	n, err := b.src.Read(p)
+	b.n += int64(n)
+	if err != nil {
+		_ = b.rc.SetReadDeadline(time.Time{}) // what follows the body has limits of its own
+		return n, err
+	}
+	if age := time.Since(b.began); age > b.stall && float64(b.n) < age.Seconds()*minBodyRate {
+		return n, fmt.Errorf("request body came at less than %d bytes per second", minBodyRate)
+	}
+	return n, nil
+}
+
+// Close implements io.Closer.
+func (b *movingBody) Close() error { return b.src.Close() }

@@ -1,0 +1,70 @@
+package proxy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"io"
+	"sync"
+)
+
+var errFrozen = errors.New("the exchange is over")
+
+// digest hashes a body as it passes. Once frozen it passes nothing more, so that
+// what the receipt says of the body stays true whoever still reads.
+type digest struct {
+	mu     sync.Mutex
+	src    io.ReadCloser
+	hash   hash.Hash
+	n      int64
+	err    error // the first error of src, io.EOF apart
+	frozen bool
+	onRead func(n int) // called for each read; nil for none
+}
+
+func newDigest(src io.ReadCloser, onRead func(n int)) *digest {
+	return &digest{src: src, hash: sha256.New(), onRead: onRead}
+}
+
+// Read implements io.Reader. It may block in src while it holds the lock only
+// for the bookkeeping.
+func (d *digest) Read(b []byte) (int, error) {
+	n, err := d.src.Read(b)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.frozen {
+		return 0, errFrozen
+	}
+	d.hash.Write(b[:n])
+	d.n += int64(n)
+	if err != nil && err != io.EOF && d.err == nil { //nolint:errorlint // io.Reader returns io.EOF itself
+		d.err = err
+	}
+	if d.onRead != nil {
+		d.onRead(n)
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (d *digest) Close() error { return d.src.Close() }
+
+// failed is the error that reading the body ended with, nil if none.
+func (d *digest) failed() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.err
+}
+
+// freeze returns the digest and the size of what has passed.
+func (d *digest) freeze() (string, int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.frozen = true
+	var sum [sha256.Size]byte
+	const prefix = "sha256:"
+	text := make([]byte, 0, len(prefix)+hex.EncodedLen(len(sum)))
+	text = hex.AppendEncode(append(text, prefix...), d.hash.Sum(sum[:0]))
+	return string(text), d.n
+}

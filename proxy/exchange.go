@@ -1,0 +1,285 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/signet-egress/signet/internal/policy"
+	"github.com/signet-egress/signet/receipts"
+	"github.com/signet-egress/signet/resolver"
+)
+
+// Limits of a request head that net/http does not set itself.
+const (
+	maxRequestTarget = 8 << 10  // bytes; request line, security behaviour 12
+	maxFields        = 100      // header fields
+	maxQueryParams   = 1000     // parameters
+	maxHeaderBytes   = 32 << 10 // header block
+)
+
+// exchange is one request and its answer, or one tunnel, on its way through the
+// pipeline. It becomes one receipt, which grows along the way. One goroutine
+// owns it.
+type exchange struct {
+	p      *Proxy
+	snap   *Snapshot
+	w      http.ResponseWriter
+	r      *http.Request
+	tunnel *tunnel // the intercepted CONNECT around it; nil outside
+
+	started   time.Time
+	carriedAt time.Time // when its intent was durable
+	target    policy.Target
+	decision  policy.Decision
+	pin       *resolver.Pin
+	receipt   *receipts.Receipt
+	dissolved bool // a CONNECT whose inner exchanges are the record
+
+	sent, received *digest // bodies; nil where there is none to tell of
+	end            end     // what the agent has not seen yet
+}
+
+// end is the part of an answer that waits for the receipt.
+type end interface {
+	// flush sends whatever stands before the held end.
+	flush()
+	// release lets the agent see the end: the receipt is durable.
+	release()
+	// refuse sends a denial where nothing was sent yet, and cuts otherwise.
+	refuse(a *answerTo)
+}
+
+func (p *Proxy) accept(w http.ResponseWriter, r *http.Request) *exchange {
+	now := p.Now()
+	x := &exchange{p: p, snap: p.Snapshot(), w: w, r: r, tunnel: tunnelOf(r.Context()), started: now}
+	trace := traceID(r.Header)
+	if trace == "" {
+		trace = p.sessions.trace(p.Agent, now)
+	}
+	x.receipt = &receipts.Receipt{
+		ReceiptID: newReceiptID(),
+		TraceID:   trace,
+		Tenant:    p.Tenant,
+		Agent:     p.Agent,
+		Outcome:   receipts.Unknown, // what the intent says, until it is closed
+		Policy:    receipts.Policy{Reason: string(policy.OK), Mode: string(x.snap.Policy.Mode()), Version: x.snap.Version},
+		Count:     1,
+		Detail:    &receipts.Detail{Started: now},
+	}
+	if r.Method == http.MethodConnect {
+		x.end = &connectEnd{w: w}
+	} else {
+		x.end = &answerEnd{w: w, r: r, rc: http.NewResponseController(w)}
+	}
+	return x
+}
+
+func newReceiptID() string {
+	id, err := uuid.NewV7()
+	if err != nil {
+		panic(err) // the system has no randomness; nothing can be signed either
+	}
+	return id.String()
+}
+
+// parse makes the one target that policy, resolver, dialer, SNI, Host and
+// receipt use.
+func (x *exchange) parse() error {
+	target, err := x.parseTarget()
+	if err != nil {
+		return deny(policy.TargetMalformed, err.Error(), err)
+	}
+	x.target = target
+	x.receipt.Detail.Request = &receipts.Request{
+		Protocol: protocolOf(x.r), Method: methodOf(x.r), Scheme: target.Scheme,
+		Host: target.Host, Port: int64(target.Port), Path: target.Path,
+	}
+	return x.checkHead()
+}
+
+func (x *exchange) parseTarget() (policy.Target, error) {
+	r := x.r
+	switch {
+	case len(r.RequestURI) > maxRequestTarget:
+		return policy.Target{}, errors.New("the request target is longer than 8192 bytes")
+	case r.Method == http.MethodConnect && x.tunnel != nil:
+		return policy.Target{}, errors.New("CONNECT inside an intercepted tunnel")
+	case r.Method == http.MethodConnect:
+		return policy.ParseAuthority(r.RequestURI)
+	case x.tunnel == nil:
+		t, err := policy.ParseAbsolute(r.RequestURI)
+		return x.upgraded(t), err
+	}
+	t, err := x.tunnel.target.ParseOrigin(r.RequestURI)
+	return x.upgraded(t), err
+}
+
+// upgraded gives a WebSocket handshake its own scheme, so that it needs a rule
+// of its own.
+func (x *exchange) upgraded(t policy.Target) policy.Target {
+	if !wantsWebSocket(x.r) {
+		return t
+	}
+	switch t.Scheme {
+	case "http":
+		t.Scheme = "ws"
+	case "https":
+		t.Scheme = "wss"
+	}
+	return t
+}
+
+// checkHead holds the parsed head against what net/http lets pass.
+func (x *exchange) checkHead() error {
+	r := x.r
+	switch {
+	case x.tunnel != nil && !x.tunnel.target.SameAuthority(r.Host):
+		return deny(policy.AuthorityMismatch, "this connection was opened for "+x.tunnel.target.Authority()+"; open another for another host", nil)
+	case untouchableInConnection(r.Header) != "":
+		return deny(policy.TargetMalformed, "Connection may not name "+untouchableInConnection(r.Header), nil)
+	case r.Method == http.MethodTrace || r.Method == "TRACK":
+		return deny(policy.MethodNotAllowed, "TRACE and TRACK are never carried", nil)
+	case fieldCount(r.Header) > maxFields:
+		return &denial{reason: policy.LimitExceeded, outcome: receipts.Denied, status: http.StatusRequestHeaderFieldsTooLarge,
+			detail: "more than 100 header fields"}
+	case paramCount(x.target.Query) > maxQueryParams:
+		return &denial{reason: policy.LimitExceeded, outcome: receipts.Denied, status: http.StatusRequestURITooLong,
+			detail: "more than 1000 query parameters"}
+	case x.target.Scheme == "http" && slices.ContainsFunc(r.Header["Via"], x.p.saysOurs):
+		return deny(policy.LoopDetected, "this request has been through this proxy before", nil)
+	}
+	return nil
+}
+
+// decide asks the policy. A journal that cannot take the intent denies before
+// any name is resolved.
+func (x *exchange) decide() error {
+	x.decision = x.snap.Policy.Decide(&policy.Request{
+		Target: x.target, Method: x.r.Method, Agent: x.p.Agent, Tunnel: x.r.Method == http.MethodConnect,
+	})
+	d := &x.decision
+	x.receipt.Policy.Allowed, x.receipt.Policy.Reason, x.receipt.Policy.Rule = d.Allowed, string(d.Reason), d.Rule
+	x.logDecision()
+	if !d.Carries() {
+		return deny(d.Reason, "", nil)
+	}
+	if err := x.p.Journal.Err(); err != nil {
+		return deny(policy.JournalUnavailable, "", err)
+	}
+	return nil
+}
+
+// pinHost resolves and classifies; nothing but the pin can be dialled.
+func (x *exchange) pinHost(ctx context.Context) error {
+	pin, err := x.p.Pins.Pin(ctx, x.target.Host, x.target.Port, x.snap.Guard)
+	if err != nil {
+		return x.resolveFailure(ctx, err)
+	}
+	x.pin = pin
+	x.receipt.Detail.DNS = &receipts.DNS{
+		Resolver: cmp.Or(pin.Resolver, "literal"), Answers: addressTexts(pin.Addrs), CNAME: append([]string{}, pin.CNAME...), TTL: int64(pin.TTL / time.Second),
+	}
+	return nil
+}
+
+// intend makes the intent durable. Nothing has been sent before. A journal that
+// still takes intents but not this one was handed a draft that is wrong.
+func (x *exchange) intend() error {
+	dissolve := ""
+	if x.tunnel != nil {
+		dissolve = x.tunnel.openIntent()
+	}
+	if err := x.p.Journal.Begin(x.receipt, dissolve); err != nil {
+		if x.p.Journal.Err() == nil {
+			return deny(policy.Internal, "", err)
+		}
+		return deny(policy.JournalUnavailable, "", err)
+	}
+	if x.tunnel != nil {
+		x.tunnel.dissolve()
+	}
+	x.carriedAt = x.p.Now()
+	return nil
+}
+
+// settle is every exchange's end: the receipt is made durable, then the agent
+// sees the end of its answer, or why there is none.
+func (x *exchange) settle(err error) {
+	d := x.conclude(err)
+	if !x.dissolved && (d == nil || d.reason != policy.JournalUnavailable) {
+		commit := x.p.Journal.Finish(x.receipt)
+		x.end.flush()
+		if err := commit.Wait(); err != nil {
+			d = deny(policy.JournalUnavailable, "", err)
+		}
+	}
+	x.report(d)
+	if d == nil {
+		x.end.release()
+		return
+	}
+	x.end.refuse(x.answer(d))
+}
+
+func (x *exchange) answer(d *denial) *answerTo {
+	id := x.receipt.ReceiptID
+	if d.reason == policy.JournalUnavailable || x.dissolved {
+		id = ""
+	}
+	a := d.answer(x.receipt.Policy.Rule, x.target.Host, id)
+	if isGRPC(x.r) {
+		return a.grpc()
+	}
+	return a
+}
+
+// conclude fills in what only the end of the exchange tells.
+func (x *exchange) conclude(err error) *denial {
+	rec := x.receipt
+	rec.Detail.DurationUS = x.p.Now().Sub(x.started).Microseconds()
+	x.describeBodies()
+	if err == nil {
+		rec.Outcome, rec.Usage.VEX = receipts.Forwarded, 1
+		return nil
+	}
+	d, ok := errors.AsType[*denial](err)
+	if !ok {
+		d = fail(policy.Internal, "Signet failed while carrying this request", err)
+	}
+	rec.Outcome = d.outcome
+	if d.outcome == receipts.Denied {
+		rec.Policy.Allowed = false
+	}
+	if d.outcome == receipts.Denied || x.decision.Allowed {
+		rec.Policy.Reason = string(d.reason)
+	}
+	return d
+}
+
+// describeBodies freezes the digests: what moves afterwards is not part of the
+// exchange.
+func (x *exchange) describeBodies() {
+	if req := x.receipt.Detail.Request; req != nil && x.sent != nil {
+		sum, n := x.sent.freeze()
+		req.Digest, req.Size = sum, &n
+	}
+	if fwd := x.receipt.Detail.Forwarded; fwd != nil && x.received != nil {
+		sum, n := x.received.freeze()
+		fwd.ResponseDigest, fwd.ResponseSize = sum, &n
+	}
+}
+
+func addressTexts(addrs []netip.Addr) []string {
+	out := make([]string, len(addrs))
+	for i, a := range addrs {
+		out[i] = a.String()
+	}
+	return out
+}

@@ -1,0 +1,110 @@
+package proxy
+
+import (
+	"iter"
+	"net/http"
+	"net/textproto"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// hopByHop are the fields that concern one connection only (RFC 9110, section
+// 7.6.1), with Proxy-* credentials, which are Signet's own.
+var hopByHop = [...]string{
+	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+	"Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+// spoofable are fields by which an agent could claim to be forwarded for another.
+var spoofable = [...]string{"Forwarded", "X-Real-Ip"}
+
+// untouchable reports whether a field may not be named in Connection: an agent
+// could otherwise have Signet remove what the upstream decides by.
+func untouchable(name string) bool {
+	switch name {
+	case "Host", "Content-Length", "Authorization":
+		return true
+	}
+	return strings.HasPrefix(name, "X-Signet-")
+}
+
+// untouchableInConnection is the first field that Connection names and may not, or "".
+func untouchableInConnection(h http.Header) string {
+	for name := range connectionFields(h) {
+		if untouchable(name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// dropConnectionFields removes what Connection names and every hop-by-hop field.
+func dropConnectionFields(h http.Header) {
+	for name := range connectionFields(h) {
+		delete(h, name)
+	}
+	for _, name := range hopByHop {
+		delete(h, name)
+	}
+}
+
+// connectionFields are the names in Connection, in canonical form.
+func connectionFields(h http.Header) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, line := range h["Connection"] {
+			for name := range strings.SplitSeq(line, ",") {
+				if !yield(textproto.CanonicalMIMEHeaderKey(textproto.TrimString(name))) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// dropSignetFields removes what only Signet may say.
+func dropSignetFields(h http.Header) {
+	for name := range h {
+		if strings.HasPrefix(name, "X-Signet-") {
+			delete(h, name)
+		}
+	}
+}
+
+// dropSpoofable removes claims about whom the request was forwarded for.
+func dropSpoofable(h http.Header) {
+	for _, name := range spoofable {
+		delete(h, name)
+	}
+	for name := range h {
+		if strings.HasPrefix(name, "X-Forwarded-") {
+			delete(h, name)
+		}
+	}
+}
+
+// wantsWebSocket reports whether the request asks to switch to WebSocket
+// (RFC 6455, section 4.1). Other upgrades, h2c among them, are never passed on.
+func wantsWebSocket(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.ProtoMajor == 1 &&
+		httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade") &&
+		len(r.Header["Upgrade"]) == 1 && strings.EqualFold(r.Header["Upgrade"][0], "websocket")
+}
+
+// wantsTrailers reports whether the agent takes trailers (RFC 9110, section 6.5.1).
+func wantsTrailers(h http.Header) bool {
+	return httpguts.HeaderValuesContainsToken(h["Te"], "trailers")
+}
+
+// passTrailers reports whether a trailer field may go on.
+func passTrailers(name string) bool {
+	return httpguts.ValidTrailerHeader(name) && !strings.HasPrefix(name, "X-Signet-")
+}
+
+func fieldCount(h http.Header) int {
+	n := 0
+	for _, v := range h {
+		n += len(v)
+	}
+	return n
+}

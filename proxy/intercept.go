@@ -1,0 +1,96 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/signet-egress/signet/internal/policy"
+	"github.com/signet-egress/signet/receipts"
+)
+
+// tunnel is an intercepted CONNECT: what its inner requests are held against.
+type tunnel struct {
+	target policy.Target
+	intent string // receipt id of the CONNECT's intent
+	hello  hello
+
+	dissolved atomic.Bool // an inner intent has taken the CONNECT's place
+	once      sync.Once
+	closed    chan struct{} // the inner server is done with the connection
+}
+
+// openIntent is the CONNECT's intent while nothing has taken its place.
+func (t *tunnel) openIntent() string {
+	if t.dissolved.Load() {
+		return ""
+	}
+	return t.intent
+}
+
+func (t *tunnel) dissolve() { t.dissolved.Store(true) }
+
+// intercept terminates the agent's TLS with a leaf for the host, after the
+// upstream's own handshake was verified, and serves what is inside. The CONNECT
+// is a receipt of its own only where no inner exchange was begun.
+func (x *exchange) intercept(ctx context.Context) error {
+	route := x.route()
+	err := x.p.Upstream.Connect(ctx, route)
+	x.receipt.Detail.TLS = &receipts.TLS{Mode: "intercept"}
+	x.describeConn(route)
+	if err != nil {
+		return x.carryFailure(ctx, err)
+	}
+	config, err := x.p.Minter.ServerConfig(ctx, x.target.Host, alpnFor(route.Conn.TLS))
+	if err != nil {
+		return fail(policy.Internal, "no certificate could be made for this host", err)
+	}
+	agent, err := x.hijack(established)
+	if err != nil {
+		return err
+	}
+	defer x.p.live.hold(agent)()
+	defer x.p.Observer.TunnelOpened("intercept")()
+	h, err := x.checkHello(ctx, agent)
+	if err != nil {
+		return err
+	}
+	t := &tunnel{target: x.target, intent: x.receipt.ReceiptID, hello: h, closed: make(chan struct{})}
+	secure := tls.Server(&innerConn{agent, t}, config)
+	if err := x.handshake(ctx, secure); err != nil {
+		return err
+	}
+	if err := x.p.inner.serve(secure); err != nil {
+		return fail(policy.Internal, "", err)
+	}
+	<-t.closed
+	x.dissolved = t.dissolved.Load()
+	if x.dissolved {
+		return nil
+	}
+	return fail(policy.ClientAborted, "", errNothingInside)
+}
+
+// handshake ends the agent's handshake. What fails here is nearly always an agent
+// that does not trust the interception CA.
+func (x *exchange) handshake(ctx context.Context, c *tls.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, x.p.Timeouts.RequestHeader)
+	defer cancel()
+	err := c.HandshakeContext(ctx)
+	x.p.Observer.Handshake(err)
+	if err != nil {
+		return fail(policy.ClientAborted, "", fmt.Errorf("TLS handshake with the agent: %w", err))
+	}
+	return nil
+}
+
+// alpnFor offers the agent only what the upstream took, so that nothing is
+// promised that the far side cannot keep.
+func alpnFor(state *tls.ConnectionState) []string {
+	if state != nil && state.NegotiatedProtocol == "h2" {
+		return []string{"h2", "http/1.1"}
+	}
+	return []string{"http/1.1"}
+}

@@ -1,0 +1,136 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/signet-egress/signet/internal/policy"
+	"github.com/signet-egress/signet/receipts"
+)
+
+// established is the answer to an allowed CONNECT.
+const established = "HTTP/1.1 200 Connection established\r\n\r\n"
+
+// tunnelThrough carries an opaque tunnel: the ClientHello is checked, then bytes
+// are spliced and counted, each direction closed when its sender closes it.
+func (x *exchange) tunnelThrough(ctx context.Context) error {
+	route := x.route()
+	upstream, release, err := x.p.Upstream.Dial(ctx, route)
+	x.receipt.Detail.TLS = &receipts.TLS{Mode: "tunnel"}
+	x.describeConn(route)
+	if err != nil {
+		return x.carryFailure(ctx, err)
+	}
+	defer release()
+	defer x.p.live.hold(upstream)()
+	agent, err := x.hijack(established)
+	if err != nil {
+		return err
+	}
+	defer x.p.live.hold(agent)()
+	defer x.p.Observer.TunnelOpened("opaque")()
+
+	if _, err := x.checkHello(ctx, agent); err != nil {
+		return err
+	}
+	return x.splice(agent, upstream, x.passHalfClose)
+}
+
+// hijack takes the agent's connection over and writes first to it.
+func (x *exchange) hijack(first string) (*agentConn, error) {
+	conn, rw, err := http.NewResponseController(x.w).Hijack()
+	if err != nil {
+		return nil, fail(policy.Internal, "", err)
+	}
+	_ = conn.SetDeadline(time.Time{}) // the server's own deadlines end here
+	agent := &agentConn{Conn: conn}
+	if n := rw.Reader.Buffered(); n > 0 {
+		early, _ := rw.Reader.Peek(n)
+		agent.unread(early)
+	}
+	x.end = &tunnelEnd{agent: agent}
+	if _, err := io.WriteString(agent, first); err != nil {
+		return nil, fail(policy.ClientAborted, "", err)
+	}
+	return agent, nil
+}
+
+// agentConn is the agent's hijacked connection, with what was read ahead.
+type agentConn struct {
+	net.Conn
+	ahead []byte
+}
+
+func (c *agentConn) unread(b []byte) { c.ahead = append(b[:len(b):len(b)], c.ahead...) }
+
+// Read implements net.Conn.
+func (c *agentConn) Read(b []byte) (int, error) {
+	if len(c.ahead) > 0 {
+		n := copy(b, c.ahead)
+		c.ahead = c.ahead[n:]
+		return n, nil
+	}
+	return c.Conn.Read(b)
+}
+
+// CloseWrite passes a half-close on, over TCP or TLS.
+func (c *agentConn) CloseWrite() error {
+	if t := tcpOf(c.Conn); t != nil {
+		return t.CloseWrite()
+	}
+	if t, ok := c.Conn.(*tls.Conn); ok {
+		return t.CloseWrite()
+	}
+	return nil
+}
+
+// tcpOf is the TCP connection that c is, which splice(2) wants; nil where TLS
+// lies between.
+func tcpOf(c net.Conn) *net.TCPConn {
+	if s, ok := c.(*servedConn); ok {
+		c = s.Conn
+	}
+	t, _ := c.(*net.TCPConn)
+	return t
+}
+
+// connectEnd is the end of a CONNECT that was not answered yet.
+type connectEnd struct{ w http.ResponseWriter }
+
+func (*connectEnd) flush()   {}
+func (*connectEnd) release() {}
+
+func (e *connectEnd) refuse(a *answerTo) {
+	conn, _, err := http.NewResponseController(e.w).Hijack()
+	if err != nil {
+		a.writeTo(e.w)
+		return
+	}
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_, _ = conn.Write(a.raw())
+	_ = conn.Close()
+}
+
+// tunnelEnd is the end of a connection that was taken over: its close.
+type tunnelEnd struct {
+	agent *agentConn
+	hello bool // the agent waits for an answer to its ClientHello
+}
+
+func (*tunnelEnd) flush()     {}
+func (e *tunnelEnd) release() { _ = e.agent.Close() }
+
+// refuse answers a ClientHello with a TLS alert. Anything later is reset, so
+// that a cut never looks like an end.
+func (e *tunnelEnd) refuse(*answerTo) {
+	if e.hello {
+		_, _ = e.agent.Write(accessDenied)
+	} else if t := tcpOf(e.agent.Conn); t != nil {
+		_ = t.SetLinger(0)
+	}
+	_ = e.agent.Close()
+}
