@@ -5,15 +5,16 @@ package receipts
 // forgery; a window keeps the verifier's memory bounded.
 const receiptIDWindow = 65_536
 
-// recentIDs remembers the last ids that it was given.
+// recentIDs remembers the last max ids that it was given.
 type recentIDs struct {
+	max   int
 	known map[string]struct{}
 	ring  []string
-	next  int
+	next  int // in ring, once that is full
 }
 
 func newRecentIDs(n int) recentIDs {
-	return recentIDs{known: make(map[string]struct{}), ring: make([]string, n)}
+	return recentIDs{max: n, known: make(map[string]struct{})}
 }
 
 func (r *recentIDs) has(id string) bool {
@@ -22,8 +23,12 @@ func (r *recentIDs) has(id string) bool {
 }
 
 func (r *recentIDs) add(id string) {
-	delete(r.known, r.ring[r.next])
 	r.known[id] = struct{}{}
+	if len(r.ring) < r.max {
+		r.ring = append(r.ring, id)
+		return
+	}
+	delete(r.known, r.ring[r.next])
 	r.ring[r.next] = id
-	r.next = (r.next + 1) % len(r.ring)
+	r.next = (r.next + 1) % r.max
 }

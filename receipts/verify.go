@@ -77,6 +77,9 @@ func (v *Verifier) add(line []byte) *VerifyError {
 		return &VerifyError{Seq: v.seqOf(line), Cause: decodeCause(err), Err: err}
 	}
 	h := r.RecordHead()
+	if v.result.Records == 0 {
+		v.result.ChainID, v.result.First = h.Chain.ID, h.Chain.Seq
+	}
 	v.buf = AppendCore(v.buf[:0], r)
 	for _, check := range []func(Record, []byte) (Cause, error){
 		checkHash, checkDetail, v.checkPlace, v.checkSignature, v.checkTime, v.checkReceipt, v.checkKeyChange,
@@ -92,9 +95,6 @@ func (v *Verifier) add(line []byte) *VerifyError {
 // note takes a good record into the state that the next is held against.
 func (v *Verifier) note(r Record) {
 	h := r.RecordHead()
-	if v.result.Records == 0 {
-		v.result.ChainID, v.result.First = h.Chain.ID, h.Chain.Seq
-	}
 	v.result.Records++
 	v.result.Last, v.result.Head = h.Chain.Seq, h.ReceiptHash
 	v.lastTS = h.TS
@@ -202,7 +202,7 @@ func (v *Verifier) checkReceipt(r Record, _ []byte) (Cause, error) {
 		return CauseReceiptID, fmt.Errorf("receipt_id %s was there already", receipt.ReceiptID)
 	}
 	hop, prev := v.traces.Next(receipt.TraceID)
-	if hop == 1 && v.result.Records > 0 && v.result.First > 1 || v.result.Records == 0 {
+	if hop == 1 && v.result.First > 1 {
 		v.result.HopsUnproved++
 		return "", nil
 	}

@@ -1,0 +1,63 @@
+package receipts
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/gowebpki/jcs"
+)
+
+func TestJWKS(t *testing.T) {
+	doc := JWKS(public(testKey(1)), public(testKey(2)))
+	if canonical, err := jcs.Transform(doc); err != nil || !bytes.Equal(canonical, doc) {
+		t.Errorf("not canonical: %v: %s", err, doc)
+	}
+	set, err := ParseJWKS(doc)
+	if err != nil || len(set.byKID) != 2 {
+		t.Fatalf("%v, %v", set, err)
+	}
+	if pub := set.byKID[KeyID(public(testKey(2)))]; !pub.Equal(public(testKey(2))) {
+		t.Errorf("the second key is %v", pub)
+	}
+}
+
+func TestParseJWKS(t *testing.T) {
+	x := EncodeKey(public(testKey(1)))
+	good := `{"crv":"Ed25519","kty":"OKP","x":"` + x + `"}`
+	tests := []struct{ name, doc, says string }{ // says "" for a good set
+		{"no kid", `{"keys":[` + good + `]}`, ""},
+		{"other keys and members beside it", `{"keys":[{"kty":"RSA","n":"AQAB"},` + good + `],"issued":1}`, ""},
+		{"no JSON", `-----BEGIN`, "read a JWKS"},
+		{"no keys", `{"keys":[]}`, "no Ed25519 key"},
+		{"a bare key", good, "no Ed25519 key"},
+		{"only other keys", `{"keys":[{"kty":"OKP","crv":"X25519","x":"` + x + `"}]}`, "no Ed25519 key"},
+		{"a private key", `{"keys":[{"crv":"Ed25519","d":"","kty":"OKP","x":"` + x + `"}]}`, "keys[0] is a private key"},
+		{"another kid", `{"keys":[{"crv":"Ed25519","kid":"k1","kty":"OKP","x":"` + x + `"}]}`, "keys[0].kid"},
+		{"a weak key", `{"keys":[{"crv":"Ed25519","kty":"OKP","x":"` + strings.Repeat("A", 43) + `"}]}`, "small order"},
+		{"a short key", `{"keys":[{"crv":"Ed25519","kty":"OKP","x":"AA"}]}`, "keys[0].x"},
+		{"two documents", `{"keys":[` + good + `]}{}`, "read a JWKS"},
+	}
+	for _, tt := range tests {
+		_, err := ParseJWKS([]byte(tt.doc))
+		if tt.says == "" && err != nil || tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says)) {
+			t.Errorf("%s: got %v, want %q", tt.name, err, tt.says)
+		}
+	}
+}
+
+func FuzzParseJWKS(f *testing.F) {
+	f.Add(JWKS(public(testKey(1))))
+	f.Add([]byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"` + strings.Repeat("A", 43) + `"}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		set, err := ParseJWKS(data)
+		if err != nil {
+			return
+		}
+		for kid, pub := range set.byKID {
+			if kid != KeyID(pub) || checkKey(pub) != nil {
+				t.Fatalf("taken: %s %x", kid, pub)
+			}
+		}
+	})
+}
