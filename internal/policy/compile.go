@@ -129,16 +129,16 @@ func (c *compiler) allow(n *yaml.Node) {
 // consistent finds rules that say more than can be held.
 func (c *compiler) consistent(n *yaml.Node, r *rule, keys map[string]*yaml.Node) {
 	switch {
-	case r.intercept && r.schemes&tls == 0:
+	case r.intercept && r.schemes&overTLS == 0:
 		c.complain(keys["intercept"], "intercept does nothing without https or wss in schemes")
-	case r.intercept || r.schemes&tls == 0:
+	case r.intercept || r.schemes&overTLS == 0:
 	case r.methods != nil && r.paths != nil:
 		c.complain(n, "methods and paths cannot be seen inside https; add intercept: true, or leave them out")
 	case r.methods != nil:
 		c.complain(keys["methods"], "methods cannot be seen inside https; add intercept: true, or leave them out")
 	case r.paths != nil:
 		c.complain(keys["paths"], "paths cannot be seen inside https; add intercept: true, or leave them out")
-	case r.schemes&tls == schemeWSS:
+	case r.schemes&overTLS == schemeWSS:
 		c.complain(keys["schemes"], "wss cannot be told from https inside a tunnel; add intercept: true, or list https too")
 	}
 	if r.schemes&plaintext != 0 && keys["ports"] == nil {
@@ -312,6 +312,22 @@ func (c *compiler) addresses(n *yaml.Node) {
 			c.complain(e, "%s %s", excerpt(s), problem)
 			continue
 		}
-		c.policy.holes = append(c.policy.holes, netip.PrefixFrom(prefix.Addr(), prefix.Bits()))
+		c.policy.holes = append(c.policy.holes, prefix)
 	}
+}
+
+// validHole refuses ranges that are not one range of addresses.
+func validHole(s string) (netip.Prefix, string) {
+	p, err := netip.ParsePrefix(s)
+	switch {
+	case err != nil:
+		return p, "is not an address range such as 10.20.0.0/16; a single address is written with /32 (IPv6: /128)"
+	case p.Addr().Is4In6():
+		return p, "is IPv4 inside IPv6; write it as an IPv4 range"
+	case p != p.Masked():
+		return p, "has bits set beyond its length; write " + p.Masked().String()
+	case p.Bits() == 0:
+		return p, "would open every special address; name the ranges that are needed"
+	}
+	return p, ""
 }

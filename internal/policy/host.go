@@ -33,10 +33,10 @@ func parseHost(s string) (string, netip.Addr, error) {
 // parseIPv6 takes exactly one IPv6 address in brackets (RFC 3986, section
 // 3.2.2), without a zone.
 func parseIPv6(s string) (string, netip.Addr, error) {
-	inner := strings.TrimSuffix(s[1:], "]")
+	inner, closed := strings.CutSuffix(s[1:], "]")
 	addr, err := netip.ParseAddr(inner)
 	switch {
-	case err != nil || !addr.Is6():
+	case !closed || err != nil || !addr.Is6():
 		return "", netip.Addr{}, malformed("host", "%s is not one IPv6 address in brackets", excerpt(s))
 	case addr.Zone() != "":
 		return "", netip.Addr{}, malformed("host", "an IPv6 zone is refused")

@@ -1,9 +1,6 @@
 package policy
 
-import (
-	"net/netip"
-	"slices"
-)
+import "slices"
 
 // rule is a compiled entry of rules, or of deny, where only its host patterns
 // count. An empty list does not restrict.
@@ -67,7 +64,7 @@ func (r *rule) reaches(req *Request) layer {
 
 func (r *rule) hasScheme(req *Request) bool {
 	if req.Tunnel {
-		return r.schemes&tls != 0
+		return r.schemes&overTLS != 0
 	}
 	return r.schemes&schemeBit(req.Target.Scheme) != 0
 }
@@ -90,7 +87,7 @@ const (
 	schemeWS
 	schemeWSS
 
-	tls       = schemeHTTPS | schemeWSS
+	overTLS   = schemeHTTPS | schemeWSS
 	plaintext = schemeHTTP | schemeWS
 )
 
@@ -107,20 +104,4 @@ func schemeBit(scheme string) schemes {
 		return schemeWSS
 	}
 	return 0
-}
-
-// validHole refuses ranges that are not one range of addresses.
-func validHole(s string) (netip.Prefix, string) {
-	p, err := netip.ParsePrefix(s)
-	switch {
-	case err != nil:
-		return p, "is not an address range such as 10.20.0.0/16; a single address is written with /32 (IPv6: /128)"
-	case p.Addr().Is4In6():
-		return p, "is IPv4 inside IPv6; write it as an IPv4 range"
-	case p != p.Masked():
-		return p, "has bits set beyond its length; write " + p.Masked().String()
-	case p.Bits() == 0:
-		return p, "would open every special address; name the ranges that are needed"
-	}
-	return p, ""
 }

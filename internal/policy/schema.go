@@ -80,7 +80,8 @@ func (r *reader) document(data []byte) *yaml.Node {
 	return root
 }
 
-// syntaxLine finds the place in an error of the YAML parser.
+// syntaxLine finds the place in an error of the YAML parser, which is often the
+// line before.
 var syntaxLine = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?`)
 
 func syntaxError(path string, err error) *Error {
@@ -88,7 +89,7 @@ func syntaxError(path string, err error) *Error {
 	m := syntaxLine.FindStringSubmatch(text)
 	line, _ := strconv.Atoi(m[1]) // 0 where there is no number
 	quoted := strconv.QuoteToASCII(text[len(m[0]):])
-	return &Error{Path: path, Line: line, Problem: "not valid YAML: " + quoted[1:len(quoted)-1]}
+	return &Error{Path: path, Line: line, Problem: "not valid YAML near here: " + quoted[1:len(quoted)-1]}
 }
 
 // resolve follows an alias.
@@ -188,7 +189,7 @@ func kind(n *yaml.Node) string {
 func suggestion(s string, known []string) string {
 	nearest, least := "", 3
 	for _, k := range known {
-		if d := distance(s, k); d < least && d < len(k) {
+		if d := distance(s, k); d < least && 3*d <= len(k) {
 			nearest, least = k, d
 		}
 	}
