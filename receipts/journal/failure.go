@@ -3,11 +3,17 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 )
 
 func (w *writer) isFull() bool {
 	err := w.j.err.Load()
 	return err != nil && err.Full
+}
+
+func (w *writer) hasFailed() bool {
+	err := w.j.err.Load()
+	return err != nil && !err.Full
 }
 
 // becomeFull stops new intents until space returns.
@@ -44,26 +50,21 @@ func (w *writer) becomeFailed(cause error) {
 	w.j.logger.Error("journal: writing failed, egress is denied until a restart", "path", w.j.path, "error", cause.Error())
 }
 
-// afterFailure deals with a commit that failed, and returns what is to be tried
-// once more: the receipts of open intents and the journal's own events when the
-// disk was full, which have space in reserve. Everything else is refused. It can turn out that the commit
-// reached the disk in spite of its error; then it counts.
-func (w *writer) afterFailure(ops []*op, cause error, retried bool) []*op {
-	if !isFull(cause) {
+// afterFailure deals with a commit that failed. It returns what is to be tried
+// once more: where a page could not be written because the disk is full, the
+// receipts of open intents and the journal's own events, which have space in
+// reserve. Everything else is refused.
+func (w *writer) afterFailure(ops []*op, cause error, retried bool) (again []*op) {
+	if !isFullWrite(cause) {
 		w.becomeFailed(cause)
 		return w.refuseAll(ops)
 	}
-	applied, err := w.reopen()
-	if err != nil {
+	if err := w.reopen(); err != nil {
 		w.becomeFailed(errors.Join(cause, err))
 		return w.refuseAll(ops)
 	}
 	w.becomeFull(cause)
-	if applied {
-		w.settle(ops)
-		return nil
-	}
-	again := ops[:0]
+	again = ops[:0]
 	for _, o := range ops {
 		if !retried && (o.own || o.kind == opFinish && o.closed != "") {
 			again = append(again, o)
@@ -74,6 +75,14 @@ func (w *writer) afterFailure(ops []*op, cause error, retried bool) []*op {
 	return again
 }
 
+// isFullWrite tells a page that found no space from everything else. It does
+// not hold for a failed sync, whatever its error is: pages that the system has
+// given up then are gone, and look written.
+func isFullWrite(err error) bool {
+	pathErr, ok := errors.AsType[*fs.PathError](err)
+	return ok && pathErr.Op == "write" && isFull(pathErr)
+}
+
 func (w *writer) refuseAll(ops []*op) []*op {
 	for _, o := range ops {
 		w.j.refuse(o, w.j.Err())
@@ -81,24 +90,23 @@ func (w *writer) refuseAll(ops []*op) []*op {
 	return nil
 }
 
-// reopen reads the file again after a failed commit, and tells whether the
-// commit is in it; if so, it is durable when reopen returns.
-func (w *writer) reopen() (applied bool, err error) {
+// reopen reads the file again after a failed commit, which must not be in it.
+func (w *writer) reopen() error {
 	w.j.storeMu.Lock()
 	defer w.j.storeMu.Unlock()
 	if err := w.store.close(); err != nil {
-		return false, err
+		return err
 	}
 	s, c, err := openVerified(w.j.path, w.sign)
 	if err != nil {
-		return false, fmt.Errorf("open the journal again: %w", err)
+		return fmt.Errorf("open the journal again: %w", err)
 	}
 	w.j.store = s
 	if err := w.adopt(s, c); err != nil && !isFull(err) {
-		return false, err
+		return err
 	}
-	if applied = c.txid >= w.txid; applied {
-		err = s.db.Sync()
+	if c.txid >= w.txid {
+		return errors.New("the commit is in the file in spite of its error")
 	}
-	return applied, err
+	return nil
 }

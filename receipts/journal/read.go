@@ -80,7 +80,7 @@ func (j *Journal) view(f func(*bbolt.Tx) error) error {
 	if err := j.err.Load(); err != nil && !err.Full {
 		return err
 	}
-	return j.store.db.View(f)
+	return j.store.view(f)
 }
 
 // Reader reads the journal of a sidecar that does not run. It changes nothing.
@@ -120,7 +120,7 @@ func (r *Reader) OpenIntents() int { return r.intents }
 // Range calls fn with every record from seq from on, ascending. line is valid
 // until fn returns.
 func (r *Reader) Range(ctx context.Context, from int64, fn func(seq int64, line []byte) error) error {
-	return rangeRecords(ctx, r.store.db.View, from, r.head.Seq, fn)
+	return rangeRecords(ctx, r.store.view, from, r.head.Seq, fn)
 }
 
 // Close lets a sidecar start again.

@@ -112,6 +112,11 @@ func openChecked(name string, flag int, mode fs.FileMode) (_ *os.File, err error
 	return f, nil
 }
 
+// view runs f in a read transaction, and contains what it panics with.
+func (s *store) view(f func(*bbolt.Tx) error) error {
+	return contain(func() error { return s.db.View(f) })
+}
+
 func (s *store) pageSize() int64 { return int64(s.db.Info().PageSize) }
 
 func (s *store) close() error {
@@ -140,20 +145,18 @@ type contents struct {
 // is an error.
 func (s *store) load() (*contents, error) {
 	c := &contents{intents: make(map[string][]byte)}
-	err := contain(func() error {
-		return s.db.View(func(tx *bbolt.Tx) error {
-			c.txid, c.used = tx.ID(), tx.Size()
-			if err := c.loadMeta(tx); err != nil {
-				return err
-			}
-			if err := c.loadHead(tx); err != nil {
-				return err
-			}
-			if err := c.loadIntents(tx); err != nil {
-				return err
-			}
-			return c.loadHops(tx)
-		})
+	err := s.view(func(tx *bbolt.Tx) error {
+		c.txid, c.used = tx.ID(), tx.Size()
+		if err := c.loadMeta(tx); err != nil {
+			return err
+		}
+		if err := c.loadHead(tx); err != nil {
+			return err
+		}
+		if err := c.loadIntents(tx); err != nil {
+			return err
+		}
+		return c.loadHops(tx)
 	})
 	if v, ok := errors.AsType[*VersionError](err); ok {
 		v.Path = s.path
@@ -231,19 +234,17 @@ func (c *contents) clean() bool {
 // check is bbolt's own check of the whole file, and that records are without
 // gaps.
 func (s *store) check() error {
-	err := contain(func() error {
-		return s.db.View(func(tx *bbolt.Tx) error {
-			var first error
-			for err := range tx.Check() {
-				if first == nil {
-					first = err // drained to the end: the check's goroutine waits for us
-				}
+	err := s.view(func(tx *bbolt.Tx) error {
+		var first error
+		for err := range tx.Check() {
+			if first == nil {
+				first = err // drained to the end: the check's goroutine waits for us
 			}
-			if first != nil {
-				return first
-			}
-			return checkSeqs(tx.Bucket(recordsBucket).Cursor())
-		})
+		}
+		if first != nil {
+			return first
+		}
+		return checkSeqs(tx.Bucket(recordsBucket).Cursor())
 	})
 	if err != nil {
 		return &CorruptError{Path: s.path, Err: err}

@@ -91,6 +91,9 @@ func (w *writer) next() (group []*op, closing bool) {
 func (w *writer) write(group []*op) {
 	for retried := false; ; retried = true {
 		ops := w.admit(group)
+		if w.hasFailed() {
+			ops = w.refuseAll(ops)
+		}
 		if len(ops) == 0 {
 			return
 		}
@@ -264,13 +267,13 @@ func (w *writer) observe(ops []*op, took time.Duration, err error) {
 
 // stop marks a clean stop, if it is one, and closes the file.
 func (w *writer) stop() {
-	if w.j.Err() == nil && len(w.intents) == 0 || w.isFull() && len(w.intents) == 0 {
+	if !w.hasFailed() && len(w.intents) == 0 {
 		o := newOp(opEvent)
 		o.own, o.record = true, &receipts.Event{Event: receipts.EventStop}
 		w.write([]*op{o})
 		w.j.closeErr = o.err
 	}
-	if w.j.Err() == nil || w.isFull() {
+	if !w.hasFailed() {
 		w.j.err.Store(&UnavailableError{Path: w.j.path, Reason: "closed"})
 	}
 	w.j.storeMu.Lock()

@@ -1,0 +1,138 @@
+package journal
+
+import (
+	"bufio"
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/signet-egress/signet/receipts"
+)
+
+var rounds = flag.Int("journal.rounds", 5, "how often TestKill kills its child")
+
+const childEnv = "SIGNET_TEST_JOURNAL"
+
+func childDir() string { return os.Getenv(childEnv) }
+
+// appendUntilKilled is the child of TestKill. It says on stdout what has been
+// acknowledged: "B id" for an intent, "F id" for a receipt; and "D old new"
+// before it begins the intent new that dissolves old.
+func appendUntilKilled(dir string) {
+	j, err := Open(context.Background(), options(dir))
+	if err != nil {
+		fmt.Println("E", err)
+		os.Exit(1)
+	}
+	fmt.Println("opened")
+	var wg sync.WaitGroup
+	for w := range 32 {
+		wg.Go(func() {
+			previous := ""
+			for i := 0; ; i++ {
+				r := draft(fmt.Sprintf("trace-%d", w%7))
+				dissolve := ""
+				if i%5 == 1 {
+					dissolve = previous
+					fmt.Print("D ", dissolve, " ", r.ReceiptID, "\n")
+				}
+				if err := j.Begin(r, dissolve); err != nil {
+					fmt.Println("E", err)
+				}
+				fmt.Print("B ", r.ReceiptID, "\n")
+				if i%5 == 0 { // left open, and dissolved by the next
+					previous = r.ReceiptID
+					continue
+				}
+				if err := j.Finish(forward(r)).Wait(); err != nil {
+					fmt.Println("E", err)
+				}
+				fmt.Print("F ", r.ReceiptID, "\n")
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestKill kills a process that appends with many goroutines, again and again,
+// and holds what its journal then says against what it has acknowledged.
+func TestKill(t *testing.T) {
+	dir := t.TempDir()
+	begun, finished, dissolvedBy := make(map[string]bool), make(map[string]bool), make(map[string]string)
+	for round := range *rounds {
+		killAfter(t, dir, 1+rand.IntN(2000), func(ack, id string) {
+			switch ack {
+			case "B":
+				begun[id] = true
+			case "F":
+				finished[id] = true
+			case "D":
+				old, by, _ := strings.Cut(id, " ")
+				dissolvedBy[old] = by
+			case "E":
+				t.Errorf("the child says: %s", id)
+			}
+		})
+		j := open(t, options(dir))
+		c := verify(t, j)
+		crash(t, j)
+		for id := range finished {
+			if r := c.receipts[id]; r == nil || r.Outcome != receipts.Forwarded {
+				t.Fatalf("round %d: the acknowledged receipt %s is %+v", round, id, r)
+			}
+		}
+		for id := range begun {
+			by, maybe := dissolvedBy[id] // if that intent came to be
+			switch r := c.receipts[id]; {
+			case !maybe && r == nil:
+				t.Fatalf("round %d: the acknowledged intent %s left no receipt", round, id)
+			case begun[by] && r != nil:
+				t.Fatalf("round %d: the dissolved intent %s is %+v", round, id, r)
+			}
+		}
+		t.Logf("round %d: %d intents, %d receipts acknowledged, %d on record", round, len(begun), len(finished), len(c.receipts))
+	}
+}
+
+// killAfter runs the child until it has acknowledged n operations. Those that
+// it still gets out until it is dead count too.
+func killAfter(t *testing.T, dir string, n int, ack func(what, id string)) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.CommandContext(t.Context(), exe, "-test.run=^$")
+	child.Env = append(os.Environ(), childEnv+"="+dir)
+	child.Stderr = os.Stderr
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	for i := 0; ; i++ {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			break // a line cut short was not said
+		}
+		what, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		ack(what, rest)
+		if i == n {
+			if err := child.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := child.Wait(); err == nil {
+		t.Fatal("the child ended by itself")
+	}
+}
