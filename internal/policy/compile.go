@@ -162,16 +162,16 @@ func (c *compiler) deny(n *yaml.Node) {
 	}
 }
 
-// ruleName keeps names short and plain: they are metric labels and stand in
+// plainName keeps names short and plain: they are metric labels and stand in
 // logs, receipts and headers.
-var ruleName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // begin reads what rules and deny entries share, and sets the name that errors
 // show until endRule.
 func (c *compiler) begin(n *yaml.Node, what string, known []string) map[string]*yaml.Node {
 	if n.Kind == yaml.MappingNode {
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			if v := resolve(n.Content[i+1]); n.Content[i].Value == "name" && ruleName.MatchString(v.Value) {
+			if v := resolve(n.Content[i+1]); n.Content[i].Value == "name" && plainName.MatchString(v.Value) {
 				c.rule = v.Value
 			}
 		}
@@ -185,7 +185,7 @@ func (c *compiler) begin(n *yaml.Node, what string, known []string) map[string]*
 	case keys["name"] == nil:
 		c.complain(n, "%s needs a name, which receipts and metrics show", what)
 	case name == "":
-	case !ruleName.MatchString(name):
+	case !plainName.MatchString(name):
 		c.complain(keys["name"], "name %s is not 1 to 64 letters, digits, dots, hyphens and underscores that start with a letter or digit", excerpt(name))
 	case taken:
 		c.complain(keys["name"], "the name is taken already, in %s", first)
@@ -283,11 +283,16 @@ func (c *compiler) paths(n *yaml.Node) []pathPattern {
 	return paths
 }
 
-// agents returns nil for every agent.
+// agents returns nil for every agent. A name with other characters would make a
+// rule that no agent fits.
 func (c *compiler) agents(n *yaml.Node) []string {
 	var agents []string
 	for _, e := range c.list(n, "agents") {
-		if s := c.text(e, "an agent"); s != "" {
+		switch s := c.text(e, "an agent"); {
+		case s == "":
+		case s != "*" && !plainName.MatchString(s):
+			c.complain(e, "agent %s is not 1 to 64 letters, digits, dots, hyphens and underscores; no agent has another name", excerpt(s))
+		default:
 			agents = append(agents, s)
 		}
 	}

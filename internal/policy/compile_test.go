@@ -166,7 +166,7 @@ rules:
     schemes: [ftp, HTTPS, ""]
     methods: [get, "PO ST", CONNECT, TRACE, 7]
     paths: [v1, "/a/**/b", "/a?b", "/%41", /a//b, /a/../b, 7]
-    agents: ["*", me]
+    agents: ["*", me, "a b"]
     intercept: yes
 addresses:
   allow: [10.0.0.0, 10.0.0.1/8, 0.0.0.0/0, "::/0", "::ffff:10.0.0.0/104", office, 10]
@@ -196,6 +196,7 @@ p.yaml:9: rule "v": path "/%41": write the character itself: paths are decoded b
 p.yaml:9: rule "v": path "/a//b": it could never match: empty segments, dot segments, semicolons and control characters are refused in requests
 p.yaml:9: rule "v": path "/a/../b": it could never match: empty segments, dot segments, semicolons and control characters are refused in requests
 p.yaml:9: rule "v": a path is a string, not the number "7"
+p.yaml:10: rule "v": agent "a b" is not 1 to 64 letters, digits, dots, hyphens and underscores; no agent has another name
 p.yaml:10: rule "v": "*" is every agent; leave out the others, or the star
 p.yaml:11: rule "v": intercept is true or false, not "yes"
 p.yaml:13: "10.0.0.0" is not an address range such as 10.20.0.0/16; a single address is written with /32 (IPv6: /128)
