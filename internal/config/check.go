@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -24,7 +25,10 @@ func (l *loader) check(c *Config) {
 		l.want("metrics_listen", apart(c.MetricsListen, c.Listen))
 	}
 	l.want("data", given(c.Data))
-	l.want("admin_socket", socket(c))
+	if c.AdminSocket == "" {
+		l.want("data", socket(defaultSocket(c)))
+	}
+	l.want("admin_socket", socket(c.AdminSocket))
 	l.want("tenant", name(c.Tenant))
 	l.want("agent", name(c.Agent))
 	for i, upstream := range c.Resolver.Upstreams {
@@ -35,10 +39,10 @@ func (l *loader) check(c *Config) {
 		l.want(fmt.Sprintf("tls.extra_roots[%d]", i), given(path))
 	}
 	if c.TLS.CA.Cert != "" && c.TLS.CA.Key == "" {
-		l.want("tls.ca.cert", fmt.Errorf("needs tls.ca.key beside it"))
+		l.want("tls.ca.cert", errors.New("needs tls.ca.key beside it"))
 	}
 	if c.TLS.CA.Key != "" && c.TLS.CA.Cert == "" {
-		l.want("tls.ca.key", fmt.Errorf("needs tls.ca.cert beside it"))
+		l.want("tls.ca.key", errors.New("needs tls.ca.cert beside it"))
 	}
 	l.want("log.level", oneOf(c.Log.Level, "debug", "info", "warn", "error"))
 	l.want("log.format", oneOf(c.Log.Format, "json", "text"))
@@ -50,7 +54,7 @@ func (l *loader) checkHosts(hosts []Host) {
 		at := fmt.Sprintf("resolver.hosts[%d]", i)
 		switch folded := strings.TrimSuffix(strings.ToLower(h.Name), "."); {
 		case h.Name == "":
-			l.want(at+".name", fmt.Errorf("is missing"))
+			l.want(at+".name", errors.New("is missing"))
 		case len(h.Addresses) == 0:
 			l.want(at+".addresses", fmt.Errorf("is missing; %s needs at least one IP address", h.Name))
 		case seen[folded]:
@@ -75,13 +79,12 @@ func listener(address string) error {
 	return nil
 }
 
-// apart keeps two listeners off one port.
+// apart keeps two listeners off one port. What is wrong with either alone has
+// been said.
 func apart(address, other string) error {
 	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil // said already
-	}
-	if _, taken, err := net.SplitHostPort(other); err == nil && port == taken && port != "0" {
+	_, taken, otherErr := net.SplitHostPort(other)
+	if err == nil && otherErr == nil && port == taken && port != "0" {
 		return fmt.Errorf("has port %s, which listen has; agents must not reach it there", port)
 	}
 	return nil
@@ -89,18 +92,14 @@ func apart(address, other string) error {
 
 func given(text string) error {
 	if strings.TrimSpace(text) == "" {
-		return fmt.Errorf("is empty")
+		return errors.New("is empty")
 	}
 	return nil
 }
 
-func socket(c *Config) error {
-	path := c.AdminSocket
-	if path == "" {
-		path = c.Data + "/admin.sock"
-	}
+func socket(path string) error {
 	if len(path) > maxSocketPath {
-		return fmt.Errorf("%s has %d bytes, a Unix socket's path at most %d; set admin_socket to a shorter one, or to off", path, len(path), maxSocketPath)
+		return fmt.Errorf("the admin socket %s has %d bytes, a Unix socket's path at most %d; set admin_socket to a shorter one, or to off", path, len(path), maxSocketPath)
 	}
 	return nil
 }

@@ -60,14 +60,14 @@ func number(to reflect.Type, value any) (any, error) {
 
 // scalar reads a single value in the form of flags, environment and tags.
 func scalar(text string, to reflect.Type) (any, error) {
-	switch {
-	case to == duration:
+	switch to {
+	case duration:
 		d, err := time.ParseDuration(text)
 		if err != nil {
 			return nil, fmt.Errorf("%q is not a duration; write one such as 500ms, 30s or 10m", text)
 		}
 		return d, nil
-	case to == address:
+	case address:
 		a, err := netip.ParseAddr(text)
 		if err != nil || a.Zone() != "" {
 			return nil, fmt.Errorf("%q is not an IP address", text)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -52,15 +53,12 @@ func (f *file) decode(data []byte) error {
 	return root.Decode(&f.settings)
 }
 
-// nothing stands for a value that was reported: the default takes its place.
-var nothing = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
-
 // walk holds a node against the type that it is decoded into.
 func (f *file) walk(n *yaml.Node, path string, t reflect.Type) {
 	switch {
+	case n.Tag == "!!null":
 	case n.Kind == yaml.AliasNode:
-		f.report(n.Line, path, "is an alias; write the value out")
-		*n = nothing
+		f.refuse(n, path, "is an alias; write the value out")
 	case t.Kind() == reflect.Struct && !scalarType(t):
 		f.mapping(n, path, t)
 	case t.Kind() == reflect.Slice && n.Kind == yaml.SequenceNode:
@@ -69,15 +67,22 @@ func (f *file) walk(n *yaml.Node, path string, t reflect.Type) {
 			f.lines[at] = element.Line
 			f.walk(element, at, t.Elem())
 		}
+	case t.Kind() == reflect.Slice && n.Kind == yaml.MappingNode:
+		f.refuse(n, path, "want a list, not a mapping; put a dash before each element")
+	case t.Kind() != reflect.Slice && n.Kind != yaml.ScalarNode:
+		f.refuse(n, path, "want a single value, not "+kind(n))
 	}
+}
+
+// refuse reports a value and takes it out, so that the default stands in.
+func (f *file) refuse(n *yaml.Node, path, what string) {
+	f.report(n.Line, path, what)
+	*n = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
 }
 
 func (f *file) mapping(n *yaml.Node, path string, t reflect.Type) {
 	if n.Kind != yaml.MappingNode {
-		if n.Tag != "!!null" {
-			f.report(n.Line, path, "want a mapping of settings, not "+kind(n))
-		}
-		*n = nothing
+		f.refuse(n, path, "want a mapping of settings, not "+kind(n))
 		return
 	}
 	known, seen := children(t), make(map[string]bool)
@@ -111,7 +116,7 @@ func (f *file) unknown(name *yaml.Node, prefix string, known map[string]reflect.
 	if near := suggest(prefix, name.Value, known); near != "" {
 		what += "; did you mean " + near + "?"
 	}
-	f.report(name.Line, prefix+name.Value, what)
+	f.report(name.Line, prefix+strings.Trim(strconv.Quote(name.Value), `"`), what)
 }
 
 func (f *file) report(line int, key, what string) {

@@ -14,14 +14,19 @@ import (
 
 // KeyError is one thing that is wrong with a configuration.
 type KeyError struct {
-	Key    string // such as timeouts.dial, or resolver.hosts[0].name
+	Key    string // such as timeouts.dial, or resolver.hosts[0].name; "" for the file as a whole
 	Source string // FILE:LINE, flag --timeouts-dial, environment SIGNET_TIMEOUTS_DIAL, or default
 	Err    error
 
 	line int // in the file; 0 for other sources
 }
 
-func (e *KeyError) Error() string { return fmt.Sprintf("%s: %s: %v", e.Source, e.Key, e.Err) }
+func (e *KeyError) Error() string {
+	if e.Key == "" {
+		return fmt.Sprintf("%s: %v", e.Source, e.Err)
+	}
+	return fmt.Sprintf("%s: %s: %v", e.Source, e.Key, e.Err)
+}
 
 func (e *KeyError) Unwrap() error { return e.Err }
 
@@ -64,11 +69,12 @@ func (l *loader) load() (*Config, error) {
 	if err := l.layers().UnmarshalExact(c, viper.DecodeHook(hook)); err != nil {
 		l.undecoded(err)
 	}
+	l.anchor(c)
 	l.check(c)
 	if len(l.problems) > 0 {
 		return nil, l.err()
 	}
-	l.settle(c)
+	derive(c)
 	return c, nil
 }
 
@@ -155,24 +161,34 @@ func (l *loader) source(name string) (string, int) {
 	return "default", 0
 }
 
-// settle gives the values that depend on others, after all were checked.
-func (l *loader) settle(c *Config) {
+// anchor makes the file's relative paths independent of the working directory.
+func (l *loader) anchor(c *Config) {
+	anchored := func(path string) string {
+		if path == "" || path == off || filepath.IsAbs(path) {
+			return path
+		}
+		return filepath.Join(filepath.Dir(l.file.path), path)
+	}
 	for _, k := range keys() {
 		if _, line := l.source(k.path); line == 0 || !strings.Contains(k.tag.Get("unit"), "path") {
 			continue
 		}
 		switch v := k.in(c); v.Kind() {
 		case reflect.String:
-			v.SetString(l.resolve(v.String()))
+			v.SetString(anchored(v.String()))
 		case reflect.Slice:
 			for i := range v.Len() {
-				v.Index(i).SetString(l.resolve(v.Index(i).String()))
+				v.Index(i).SetString(anchored(v.Index(i).String()))
 			}
 		}
 	}
+}
+
+// derive gives the values that depend on others, after all were checked.
+func derive(c *Config) {
 	switch c.AdminSocket {
 	case "":
-		c.AdminSocket = filepath.Join(c.Data, "admin.sock")
+		c.AdminSocket = defaultSocket(c)
 	case off:
 		c.AdminSocket = ""
 	}
@@ -181,13 +197,7 @@ func (l *loader) settle(c *Config) {
 	}
 }
 
-// resolve makes a path in the file independent of the working directory.
-func (l *loader) resolve(path string) string {
-	if path == "" || path == off || filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(filepath.Dir(l.file.path), path)
-}
+func defaultSocket(c *Config) string { return filepath.Join(c.Data, "admin.sock") }
 
 // off is what disables a listener.
 const off = "off"

@@ -1,0 +1,350 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files and docs/configuration.md")
+
+func writeFile(t testing.TB, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "signet.yaml")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func load(t testing.TB, path string, set map[string]any) *Config {
+	t.Helper()
+	c, err := Load(path, set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestDefaults(t *testing.T) {
+	want := &Config{
+		Listen:          "127.0.0.1:3128",
+		MetricsListen:   ":9464",
+		AdminSocket:     "/var/lib/signet/admin.sock",
+		Data:            "/var/lib/signet",
+		Tenant:          "default",
+		Agent:           "default",
+		Resolver:        Resolver{Upstreams: []string{}, Hosts: []Host{}, Timeout: 5 * time.Second, CacheSize: 4096},
+		TLS:             TLS{ExtraRoots: []string{}},
+		Log:             Log{Level: "info", Format: "json"},
+		ShutdownTimeout: 30 * time.Second,
+		Timeouts: Timeouts{
+			RequestHeader: 10 * time.Second, Dial: 5 * time.Second, TLSHandshake: 10 * time.Second,
+			ClientHello: 5 * time.Second, ResponseHeader: 10 * time.Minute, Idle: 15 * time.Minute,
+		},
+	}
+	for name, path := range map[string]string{
+		"no file": "", "empty file": writeFile(t, ""), "comments": writeFile(t, "# nothing\n"), "null": writeFile(t, "null\n"),
+		"empty sections": writeFile(t, "listen:\nresolver:\nlog: ~\ntimeouts: {}\n"),
+	} {
+		if got := load(t, path, nil); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s:\n got %+v\nwant %+v", name, got, want)
+		}
+	}
+}
+
+func TestWholeFile(t *testing.T) {
+	path := writeFile(t, `
+listen: 127.0.0.1:3129
+metrics_listen: off
+admin_socket: /run/signet/admin.sock
+data: state
+policy: policies
+key: /etc/signet/key.pem
+tenant: acme
+agent: billing-agent
+resolver:
+  upstreams: ["udp://10.0.0.10:53", "udp://[2001:db8::53]"]
+  hosts: [{name: erp.example, addresses: [10.20.0.7, "2001:db8::7"]}]
+  timeout: 2s
+  cache_size: 100
+tls:
+  extra_roots: [corp-ca.pem, /etc/signet/other.pem]
+  ca: {cert: ca.pem, key: ../ca.key}
+log: {level: debug, format: text}
+timeouts: {request_header: 1s, dial: 2s, tls_handshake: 3s, client_hello: 4s, response_header: 1h, idle: 24h}
+shutdown_timeout: 1m30s
+`)
+	dir := filepath.Dir(path)
+	want := &Config{
+		Listen:      "127.0.0.1:3129",
+		AdminSocket: "/run/signet/admin.sock",
+		Data:        filepath.Join(dir, "state"),
+		Policy:      filepath.Join(dir, "policies"),
+		Key:         "/etc/signet/key.pem",
+		Tenant:      "acme",
+		Agent:       "billing-agent",
+		Resolver: Resolver{
+			Upstreams: []string{"udp://10.0.0.10:53", "udp://[2001:db8::53]"},
+			Hosts:     []Host{{Name: "erp.example", Addresses: []netip.Addr{netip.MustParseAddr("10.20.0.7"), netip.MustParseAddr("2001:db8::7")}}},
+			Timeout:   2 * time.Second, CacheSize: 100,
+		},
+		TLS: TLS{
+			ExtraRoots: []string{filepath.Join(dir, "corp-ca.pem"), "/etc/signet/other.pem"},
+			CA:         CA{Cert: filepath.Join(dir, "ca.pem"), Key: filepath.Join(filepath.Dir(dir), "ca.key")},
+		},
+		Log: Log{Level: "debug", Format: "text"},
+		Timeouts: Timeouts{
+			RequestHeader: time.Second, Dial: 2 * time.Second, TLSHandshake: 3 * time.Second,
+			ClientHello: 4 * time.Second, ResponseHeader: time.Hour, Idle: 24 * time.Hour,
+		},
+		ShutdownTimeout: 90 * time.Second,
+	}
+	if got := load(t, path, nil); !reflect.DeepEqual(got, want) {
+		t.Errorf("\n got %+v\nwant %+v", got, want)
+	}
+}
+
+// samples has, for each key, two valid values in the environment's form.
+var samples = map[string][2]string{
+	"listen":                   {"127.0.0.1:1", "[::1]:2"},
+	"metrics_listen":           {"127.0.0.1:3", "localhost:4"},
+	"admin_socket":             {"/a.sock", "/b.sock"},
+	"data":                     {"/a", "/b"},
+	"policy":                   {"/a.yaml", "/b.yaml"},
+	"key":                      {"/a.pem", "/b.pem"},
+	"tenant":                   {"a", "b"},
+	"agent":                    {"a", "b"},
+	"resolver.upstreams":       {"udp://10.0.0.1, udp://10.0.0.2:53", "udp://10.0.0.3"},
+	"resolver.hosts":           {"[{name: a.example, addresses: [10.0.0.1, 10.0.0.2]}]", `[{"name": "b.example", "addresses": ["::1"]}]`},
+	"resolver.timeout":         {"1s", "2s"},
+	"resolver.cache_size":      {"1", "2"},
+	"tls.extra_roots":          {"/a.pem,/b.pem", "/c.pem"},
+	"tls.ca.cert":              {"/a.pem", "/b.pem"},
+	"tls.ca.key":               {"/a.key", "/b.key"},
+	"log.level":                {"debug", "warn"},
+	"log.format":               {"json", "text"},
+	"timeouts.request_header":  {"1s", "2s"},
+	"timeouts.dial":            {"1s", "2s"},
+	"timeouts.tls_handshake":   {"1s", "2s"},
+	"timeouts.client_hello":    {"1s", "2s"},
+	"timeouts.response_header": {"1s", "2s"},
+	"timeouts.idle":            {"1s", "2s"},
+	"shutdown_timeout":         {"1s", "2s"},
+}
+
+// TestPrecedence sets each key in each source: flags win over the environment,
+// the environment over the file, the file over the default.
+func TestPrecedence(t *testing.T) {
+	for _, k := range keys() {
+		t.Run(k.path, func(t *testing.T) {
+			sample, ok := samples[k.path]
+			if !ok {
+				t.Fatal("has no samples in this test")
+			}
+			first, second := sample[0], sample[1]
+			path := writeFile(t, nested(k.path, first)+beside(k.path, "/x"))
+			value := func(set map[string]any) any { return k.in(load(t, path, set)).Interface() }
+
+			fromFile := value(nil)
+			if reflect.DeepEqual(fromFile, k.in(load(t, "", caBeside(k.path))).Interface()) && first != k.tag.Get("default") {
+				t.Errorf("the file does not win over the default: %v", fromFile)
+			}
+			t.Setenv(k.env(), second)
+			fromEnvironment := value(nil)
+			if reflect.DeepEqual(fromEnvironment, fromFile) {
+				t.Errorf("%s does not win over the file: %v", k.env(), fromEnvironment)
+			}
+			if got := value(map[string]any{k.path: first}); !reflect.DeepEqual(got, fromFile) {
+				t.Errorf("the flag %v does not win over the environment: %v", fromFile, got)
+			}
+			t.Setenv(k.env(), "")
+			if got := value(map[string]any{k.path: fromEnvironment}); !reflect.DeepEqual(got, fromEnvironment) {
+				t.Errorf("a flag with the key's own type: %v, want %v", got, fromEnvironment)
+			}
+		})
+	}
+}
+
+// nested writes a key with dots as YAML; what is a list in the environment's
+// form is put in brackets.
+func nested(key, value string) string {
+	parts := strings.Split(key, ".")
+	var b strings.Builder
+	for i, part := range parts {
+		fmt.Fprintf(&b, "%s%s:", strings.Repeat("  ", i), part)
+		if i < len(parts)-1 {
+			b.WriteByte('\n')
+		}
+	}
+	if strings.Contains(value, ",") && !strings.HasPrefix(value, "[") {
+		value = "[" + value + "]"
+	}
+	if !strings.HasPrefix(value, "[{") && !strings.HasPrefix(value, "[/") && !strings.HasPrefix(value, "[udp") && strings.Trim(value, "0123456789") != "" {
+		value = "'" + value + "'"
+	}
+	return b.String() + " " + value + "\n"
+}
+
+// beside adds the half of the CA that the other half needs.
+func beside(key, path string) string {
+	switch key {
+	case "tls.ca.cert":
+		return "    key: " + path + "\n"
+	case "tls.ca.key":
+		return "    cert: " + path + "\n"
+	}
+	return ""
+}
+
+func caBeside(key string) map[string]any {
+	switch key {
+	case "tls.ca.cert", "tls.ca.key":
+		return map[string]any{"tls.ca.cert": "/y", "tls.ca.key": "/y"}
+	}
+	return nil
+}
+
+func TestPathsOutsideOfTheFileAreLeftAlone(t *testing.T) {
+	path := writeFile(t, "data: state\n")
+	t.Setenv("SIGNET_POLICY", "policy.yaml")
+	c := load(t, path, map[string]any{"data": "elsewhere"})
+	if c.Data != "elsewhere" || c.Policy != "policy.yaml" || c.AdminSocket != "elsewhere/admin.sock" {
+		t.Errorf("data %s, policy %s, admin socket %s", c.Data, c.Policy, c.AdminSocket)
+	}
+}
+
+func TestOff(t *testing.T) {
+	c := load(t, writeFile(t, "metrics_listen: off\nadmin_socket: off\n"), nil)
+	if c.MetricsListen != "" || c.AdminSocket != "" {
+		t.Errorf("metrics %q, admin socket %q", c.MetricsListen, c.AdminSocket)
+	}
+}
+
+func TestVariablesOfOthersAreIgnored(t *testing.T) {
+	t.Setenv("SIGNET_PORT", "tcp://10.96.0.1:3128")
+	t.Setenv("SIGNET_SERVICE_HOST", "10.96.0.1")
+	load(t, "", nil)
+}
+
+// TestMistakes holds files and the errors that they get in one golden file each.
+func TestMistakes(t *testing.T) {
+	const separator = "=== errors\n"
+	cases, err := filepath.Glob("testdata/mistakes/*.txt")
+	if err != nil || len(cases) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, golden := range cases {
+		t.Run(strings.TrimSuffix(filepath.Base(golden), ".txt"), func(t *testing.T) {
+			data, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			content, want, _ := strings.Cut(string(data), separator)
+			path := writeFile(t, content)
+			_, err = Load(path, nil)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			got := strings.ReplaceAll(err.Error(), path, "signet.yaml") + "\n"
+			if *update {
+				if err := os.WriteFile(golden, []byte(content+separator+got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if got != want {
+				t.Errorf("got:\n%s\nwant:\n%s", got, want)
+			}
+		})
+	}
+}
+
+func TestMistakesNameTheirSource(t *testing.T) {
+	path := writeFile(t, "log: {level: loud}\n")
+	t.Setenv("SIGNET_TIMEOUTS_DIAL", "5")
+	_, err := Load(path, map[string]any{"metrics_listen": "9464", "no_such": 1})
+	var got []string
+	for _, e := range err.(interface{ Unwrap() []error }).Unwrap() {
+		var wrong *KeyError
+		if !errors.As(e, &wrong) {
+			t.Fatalf("%T: %v", e, e)
+		}
+		got = append(got, wrong.Source+" "+wrong.Key)
+	}
+	slices.Sort(got)
+	want := []string{
+		path + ":1 log.level", "environment SIGNET_TIMEOUTS_DIAL timeouts.dial", "flag --metrics-listen metrics_listen", "flag no_such",
+	}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("\n got %q\nwant %q", got, want)
+	}
+}
+
+func TestAbsentFile(t *testing.T) {
+	_, err := Load("/nonexistent/signet.yaml", nil)
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "/nonexistent/signet.yaml") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestLoadsDoNotShareState(t *testing.T) {
+	one, two := writeFile(t, "tenant: one\n"), writeFile(t, "tenant: two\n")
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if c, err := Load(one, nil); err != nil || c.Tenant != "one" {
+				t.Errorf("%v, %v", c, err)
+			}
+		})
+		wg.Go(func() {
+			if c, err := Load(two, map[string]any{"agent": "a"}); err != nil || c.Tenant != "two" {
+				t.Errorf("%v, %v", c, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// FuzzLoad: any file is either a configuration that holds its own limits, or an
+// error that names the file.
+func FuzzLoad(f *testing.F) {
+	cases, err := filepath.Glob("testdata/mistakes/*.txt")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range cases {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		content, _, _ := strings.Cut(string(data), "=== errors\n")
+		f.Add([]byte(content))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := writeFile(t, string(data))
+		c, err := Load(path, nil)
+		if err != nil {
+			if !strings.Contains(err.Error(), path) {
+				t.Errorf("the error does not name the file: %v", err)
+			}
+			return
+		}
+		for _, k := range keys() {
+			if err := k.outside(c); err != nil {
+				t.Errorf("%s: %v", k.path, err)
+			}
+		}
+	})
+}
