@@ -38,7 +38,7 @@ func (d *digest) Read(b []byte) (int, error) {
 	}
 	d.hash.Write(b[:n])
 	d.n += int64(n)
-	if err != nil && err != io.EOF && d.err == nil { //nolint:errorlint // io.Reader returns io.EOF itself
+	if err != nil && err != io.EOF && d.err == nil {
 		d.err = err
 	}
 	if d.onRead != nil {

@@ -147,11 +147,15 @@ func (x *exchange) checkHead() error {
 	case r.Method == http.MethodTrace || r.Method == "TRACK":
 		return deny(policy.MethodNotAllowed, "TRACE and TRACK are never carried", nil)
 	case fieldCount(r.Header) > maxFields:
-		return &denial{reason: policy.LimitExceeded, outcome: receipts.Denied, status: http.StatusRequestHeaderFieldsTooLarge,
-			detail: "more than 100 header fields"}
+		return &denial{
+			reason: policy.LimitExceeded, outcome: receipts.Denied, status: http.StatusRequestHeaderFieldsTooLarge,
+			detail: "more than 100 header fields",
+		}
 	case paramCount(x.target.Query) > maxQueryParams:
-		return &denial{reason: policy.LimitExceeded, outcome: receipts.Denied, status: http.StatusRequestURITooLong,
-			detail: "more than 1000 query parameters"}
+		return &denial{
+			reason: policy.LimitExceeded, outcome: receipts.Denied, status: http.StatusRequestURITooLong,
+			detail: "more than 1000 query parameters",
+		}
 	case x.target.Scheme == "http" && slices.ContainsFunc(r.Header["Via"], x.p.saysOurs):
 		return deny(policy.LoopDetected, "this request has been through this proxy before", nil)
 	}

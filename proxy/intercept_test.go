@@ -64,9 +64,11 @@ func TestInterceptedExchanges(t *testing.T) {
 func TestInterceptWithoutAnExchange(t *testing.T) {
 	b := start(t, options{policy: anything})
 	host := b.secure.URL("up.test", "")[len("https://"):]
-	c, err := b.tlsTo(b.connect(host), "up.test")
+	raw := b.connect(host)
+	c, err := b.tlsTo(raw, "up.test")
 	must(t, err)
-	must(t, c.Close())
+	must(t, c.CloseWrite())
+	_, _ = io.Copy(io.Discard, raw) // until the tunnel is over
 	r := b.only()
 	if r.Outcome != receipts.Failed || r.Policy.Reason != "CLIENT_ABORTED" || r.Detail.Request.Method != "CONNECT" {
 		t.Errorf("%s %+v %+v", r.Outcome, r.Policy, r.Detail.Request)

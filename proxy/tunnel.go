@@ -49,7 +49,7 @@ func (x *exchange) hijack(first string) (*agentConn, error) {
 	_ = conn.SetDeadline(time.Time{}) // the server's own deadlines end here
 	agent := &agentConn{Conn: conn}
 	if n := rw.Reader.Buffered(); n > 0 {
-		early, _ := rw.Reader.Peek(n)
+		early, _ := rw.Peek(n)
 		agent.unread(early)
 	}
 	x.end = &tunnelEnd{agent: agent}
