@@ -34,7 +34,7 @@ func newExchanges(d *definer) *Exchanges {
 	return &Exchanges{
 		exchanges:    d.counter("exchanges_total", "Exchanges that have a receipt.", "tenant", "api_key", "payload_type", "target_type"),
 		denied:       d.counter("denied_total", "Exchanges that were refused, whatever the reason.", "reason", "tenant", "host"),
-		policyDenied: d.counter("policy_denied_total", "Exchanges that the policy does not allow; in report mode they are carried all the same.", "reason", "host", "tenant"),
+		policyDenied: d.counter("policy_denied_total", "Exchanges that have a HEL_ reason: what they wanted is not allowed; report mode carries some of them all the same.", "reason", "host", "tenant"),
 		forwarded:    d.counter("forward_total", "Exchanges that were forwarded upstream, by the answer.", "host", "status_code"),
 		receipts:     d.counter("receipt_created_total", "Receipts made, by their place in the trace.", "tenant", "hop"),
 		request:      d.histogram("request_duration_seconds", "From a request's arrival to the end of its answer.", answerBuckets(), "method", "endpoint"),
