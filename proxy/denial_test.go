@@ -73,7 +73,7 @@ deny:
 			if n := b.plain.RequestCount(); n != 0 {
 				t.Errorf("the upstream saw %d requests", n)
 			}
-			if len(b.logs.lines("close")) != 1 || strings.Contains(b.logs.String(), "secret") {
+			if len(b.logs.lines("decision")) != 1 || len(b.logs.lines("close")) != 1 || strings.Contains(b.logs.String(), "secret") {
 				t.Errorf("logs: %s", b.logs.String())
 			}
 		})

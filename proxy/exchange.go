@@ -41,6 +41,7 @@ type exchange struct {
 	pin       *resolver.Pin
 	receipt   *receipts.Receipt
 	dissolved bool // a CONNECT whose inner exchanges are the record
+	logged    bool // the decision line is written
 
 	sent, received *digest // bodies; nil where there is none to tell of
 	end            end     // what the agent has not seen yet
@@ -170,9 +171,12 @@ func (x *exchange) decide() error {
 	})
 	d := &x.decision
 	x.receipt.Policy.Allowed, x.receipt.Policy.Reason, x.receipt.Policy.Rule = d.Allowed, string(d.Reason), d.Rule
-	x.logDecision()
 	if !d.Carries() {
 		return deny(d.Reason, "", nil)
+	}
+	// An intercepted CONNECT is nearly always dissolved: its line waits.
+	if x.logged = !(d.Intercept && x.r.Method == http.MethodConnect); x.logged {
+		x.p.logDecision(x.receipt)
 	}
 	if err := x.p.Journal.Err(); err != nil {
 		return deny(policy.JournalUnavailable, "", err)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/signet-egress/signet/internal/policy"
@@ -94,7 +95,7 @@ func (x *exchange) checkHello(ctx context.Context, agent *agentConn) (hello, err
 	if x.target.Addr.IsValid() {
 		want = "" // RFC 6066, section 3: literals are not permitted in SNI
 	}
-	if h.sni != want {
+	if !strings.EqualFold(h.sni, want) {
 		return h, deny(policy.SNIMismatch, "", errors.New("the ClientHello asks for another host than the CONNECT"))
 	}
 	waiting.hello = false

@@ -3,11 +3,13 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 
 	"github.com/signet-egress/signet/internal/policy"
+	"github.com/signet-egress/signet/proxy/mitm"
 	"github.com/signet-egress/signet/receipts"
 )
 
@@ -45,7 +47,7 @@ func (x *exchange) intercept(ctx context.Context) error {
 	}
 	config, err := x.p.Minter.ServerConfig(ctx, x.target.Host, alpnFor(route.Conn.TLS))
 	if err != nil {
-		return fail(policy.Internal, "no certificate could be made for this host", err)
+		return mintFailure(err)
 	}
 	agent, err := x.hijack(established)
 	if err != nil {
@@ -71,6 +73,16 @@ func (x *exchange) intercept(ctx context.Context) error {
 		return nil
 	}
 	return fail(policy.ClientAborted, "", errNothingInside)
+}
+
+func mintFailure(err error) *denial {
+	switch _, gone := errors.AsType[*mitm.HostError](err); {
+	case errors.Is(err, mitm.ErrMintRate):
+		return fail(policy.RateLimited, "too many hosts are intercepted for the first time at once", err)
+	case gone: // the policy was replaced meanwhile, and does not intercept the host
+		return fail(policy.HostNotAllowed, "", err)
+	}
+	return fail(policy.Internal, "no certificate could be made for this host", err)
 }
 
 // handshake ends the agent's handshake. What fails here is nearly always an agent

@@ -1,30 +1,36 @@
 package proxy
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"strings"
 
 	"github.com/signet-egress/signet/internal/policy"
+	"github.com/signet-egress/signet/receipts"
 )
 
 // logDecision writes the one decision line of an exchange.
-func (x *exchange) logDecision() {
-	d := &x.decision
-	x.p.Logger.LogAttrs(x.r.Context(), slog.LevelInfo, "decision",
-		slog.String("receipt_id", x.receipt.ReceiptID),
-		slog.String("trace_id", x.receipt.TraceID),
-		slog.String("agent", x.receipt.Agent),
-		slog.String("method", methodOf(x.r)),
-		slog.String("scheme", x.target.Scheme),
-		slog.String("host", x.target.Host),
-		slog.Int("port", int(x.target.Port)),
-		slog.String("path", x.target.Path),
-		slog.Bool("allowed", d.Allowed),
-		slog.String("reason", string(d.Reason)),
-		slog.String("rule", d.Rule),
-		slog.String("mode", string(x.snap.Policy.Mode())),
-	)
+func (p *Proxy) logDecision(rec *receipts.Receipt) {
+	attrs := []slog.Attr{
+		slog.String("receipt_id", rec.ReceiptID),
+		slog.String("trace_id", rec.TraceID),
+		slog.String("agent", rec.Agent),
+		slog.Bool("allowed", rec.Policy.Allowed),
+		slog.String("reason", rec.Policy.Reason),
+		slog.String("rule", rec.Policy.Rule),
+		slog.String("mode", rec.Policy.Mode),
+	}
+	if req := rec.Detail.Request; req != nil {
+		attrs = append(attrs,
+			slog.String("method", req.Method),
+			slog.String("scheme", req.Scheme),
+			slog.String("host", req.Host),
+			slog.Int64("port", req.Port),
+			slog.String("path", req.Path),
+		)
+	}
+	p.Logger.LogAttrs(context.Background(), slog.LevelInfo, "decision", attrs...)
 }
 
 // report counts a settled exchange once, and writes its one close line.
@@ -33,6 +39,9 @@ func (x *exchange) report(d *denial) {
 		return
 	}
 	rec := x.receipt
+	if !x.logged {
+		x.p.logDecision(rec)
+	}
 	total := x.p.Now().Sub(x.started)
 	s := &Settled{
 		Receipt: rec, Reason: policy.Reason(rec.Policy.Reason), Pattern: x.decision.Pattern, Method: methodLabel(x.r.Method),

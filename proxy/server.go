@@ -168,6 +168,7 @@ func (p *Proxy) refuseHead(status int) *answerTo {
 		return deny(policy.JournalUnavailable, "", err).answer("", "", "")
 	}
 	p.Observer.Settled(&Settled{Receipt: r, Reason: d.reason, Method: "OTHER", Kind: "http", Total: time.Since(now)})
+	p.logDecision(r)
 	p.Logger.Info("close", "receipt_id", r.ReceiptID, "outcome", string(r.Outcome), "reason", string(d.reason))
 	return d.answer("", "", r.ReceiptID)
 }

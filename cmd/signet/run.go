@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -60,6 +61,9 @@ func runSidecar(ctx context.Context, file string, flags map[string]any, stderr i
 	c, err := config.Load(file, flags)
 	if err != nil {
 		return exit(exitUnusable, err)
+	}
+	if c.Policy == "" {
+		return exit(exitUnusable, errors.New("no policy is named: set policy in the configuration file, SIGNET_POLICY or --policy (an empty file denies everything)"))
 	}
 	set, err := ruleset.Load(c.Policy)
 	if err != nil {

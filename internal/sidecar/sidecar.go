@@ -14,6 +14,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -186,6 +187,7 @@ func (s *Sidecar) openJournal(ctx context.Context, set *ruleset.Set) error {
 	if err != nil {
 		return err
 	}
+	s.metrics.Journal.Watch(func() bool { return s.journal.Err() == nil }, func() int64 { return s.journal.Head().Seq })
 	// Which mode a chain was written under is evidence too.
 	return s.journal.Event(&receipts.Event{
 		Event: receipts.EventPosture, Posture: &receipts.Posture{Name: "mode", Value: string(set.Policy.Mode())},
@@ -201,6 +203,7 @@ func (s *Sidecar) openEnds(set *ruleset.Set) error {
 		return err
 	}
 	s.snapshot.Store(&proxy.Snapshot{Policy: set.Policy, Version: set.Version, Guard: guard})
+	s.metrics.Policy.Loaded(set.Version, string(set.Policy.Mode()), time.Now())
 	if s.resolver, err = resolver.New(resolverConfig(&c.Resolver, s.metrics)); err != nil {
 		return err
 	}
