@@ -35,8 +35,9 @@ type Result struct {
 	Receipts     int64  // of type signet.receipt/1
 	First, Last  int64  // seq
 	Head         string // receipt_hash of the last record
+	TrustedKID   string // of the key that the first record is signed with
+	Pinned       bool   // that key is in the key set; false: it was taken on trust from the genesis
 	KID          string // of the key that signs from here on
-	Pinned       bool   // the first record's key is in the key set; false: it was taken on trust from the genesis
 	CleanStop    bool   // the last record is a clean stop
 	Withheld     int64  // receipts without their detail
 	HopsUnproved int64  // first hops of a trace seen in a range that starts after the genesis
@@ -169,6 +170,7 @@ func (v *Verifier) checkSignature(r Record, core []byte) (Cause, error) {
 // trustFirst finds the key that the first record must be signed with.
 func (v *Verifier) trustFirst(r Record) error {
 	v.kid = r.RecordHead().KID
+	v.result.TrustedKID = v.kid
 	if v.keys != nil {
 		v.key = v.keys.byKID[v.kid]
 		if v.key == nil {

@@ -31,7 +31,7 @@ func TestVerifyWholeChain(t *testing.T) {
 	}
 	want := Result{
 		ChainID: testChain, Records: 17, Receipts: 9, First: 1, Last: 17, Head: c.head.ReceiptHash,
-		KID: KeyID(public(testKey(2))), CleanStop: true,
+		TrustedKID: KeyID(public(testKey(1))), KID: KeyID(public(testKey(2))), CleanStop: true,
 	}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)

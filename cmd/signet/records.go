@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/signet-egress/signet/internal/config"
+	"github.com/signet-egress/signet/receipts"
+	"github.com/signet-egress/signet/receipts/journal"
+)
+
+// recordSource is one sidecar's chain, wherever it is read from.
+type recordSource interface {
+	// head is the newest seq.
+	head(ctx context.Context) (int64, error)
+	// each calls fn with every record from seq from on; line is valid until fn
+	// returns. With follow it goes on with what is appended until the sidecar
+	// stops; a stopped sidecar's chain ends at once.
+	each(ctx context.Context, from int64, follow bool, fn func(line []byte) error) error
+	close() error
+}
+
+// sourceFlags say whose records to read.
+type sourceFlags struct{ config string }
+
+func (f *sourceFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&f.config, "config", "c", "", "the sidecar's configuration file (YAML)")
+	cmd.Flags().String("data", "", "the sidecar's data directory (default /var/lib/signet)")
+	cmd.Flags().String("admin-socket", "", "a running sidecar's admin socket (default admin.sock in the data directory)")
+}
+
+// open opens the journal of a stopped sidecar, and the admin socket of a running
+// one, which holds its journal locked.
+func (f *sourceFlags) open(cmd *cobra.Command) (recordSource, error) {
+	set := changedFlags(cmd, map[string]string{"data": "data", "admin-socket": "admin_socket"})
+	c, err := config.Load(f.config, set)
+	if err != nil {
+		return nil, exit(exitUnusable, err)
+	}
+	reader, err := journal.OpenReader(c.Data)
+	if err == nil {
+		return stopped{reader}, nil
+	}
+	_, socketGiven := set["admin_socket"]
+	var locked *journal.LockedError
+	if !errors.As(err, &locked) && (!socketGiven || !errors.Is(err, fs.ErrNotExist)) {
+		return nil, exit(exitUnusable, err)
+	}
+	if c.AdminSocket == "" {
+		return nil, exit(exitUnusable, fmt.Errorf("the sidecar of %s runs without an admin socket: set admin_socket, or stop it to read its journal", c.Data))
+	}
+	return dialAdmin(c.AdminSocket), nil
+}
+
+// stopped reads a stopped sidecar's journal.
+type stopped struct{ *journal.Reader }
+
+func (s stopped) head(context.Context) (int64, error) { return s.Head().Seq, nil }
+
+func (s stopped) each(ctx context.Context, from int64, _ bool, fn func(line []byte) error) error {
+	return s.Range(ctx, from, func(_ int64, line []byte) error { return fn(line) })
+}
+
+func (s stopped) close() error { return s.Close() }
+
+// running asks a sidecar through its admin socket.
+type running struct {
+	socket string
+	client *http.Client
+}
+
+func dialAdmin(socket string) running {
+	var d net.Dialer
+	return running{socket: socket, client: &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return d.DialContext(ctx, "unix", socket) },
+	}}}
+}
+
+func (r running) head(ctx context.Context) (seq int64, err error) {
+	err = r.get(ctx, "/v1/state", nil, func(body io.Reader) error {
+		var state struct {
+			Seq int64 `json:"seq"`
+		}
+		if err := json.NewDecoder(io.LimitReader(body, receipts.MaxLine)).Decode(&state); err != nil {
+			return fmt.Errorf("reading the sidecar's state: %w", err)
+		}
+		seq = state.Seq
+		return nil
+	})
+	return seq, err
+}
+
+func (r running) each(ctx context.Context, from int64, follow bool, fn func(line []byte) error) error {
+	query := url.Values{"from": {strconv.FormatInt(from, 10)}}
+	if follow {
+		query.Set("follow", "1")
+	}
+	return r.get(ctx, "/v1/records", query, func(body io.Reader) error { return eachLine(body, fn) })
+}
+
+func (r running) close() error {
+	r.client.CloseIdleConnections()
+	return nil
+}
+
+func (r running) get(ctx context.Context, path string, query url.Values, read func(io.Reader) error) error {
+	target := url.URL{Scheme: "http", Host: "sidecar", Path: path, RawQuery: query.Encode()}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return exit(exitUnusable, fmt.Errorf("the journal is in use, and nobody answers on the admin socket %s: %w", r.socket, errors.Unwrap(err)))
+	}
+	defer func() { _ = resp.Body.Close() }() // only read
+	if resp.StatusCode != http.StatusOK {
+		why, _ := io.ReadAll(io.LimitReader(resp.Body, 1024)) // the status says enough
+		return exit(exitUnusable, fmt.Errorf("admin socket %s: %s: %s", r.socket, resp.Status, printable(string(bytes.TrimSpace(why)))))
+	}
+	return read(resp.Body)
+}
+
+// eachLine calls fn with each line, without its newline but otherwise as it is.
+func eachLine(r io.Reader, fn func(line []byte) error) error {
+	s := bufio.NewScanner(r)
+	s.Buffer(make([]byte, 0, 64<<10), receipts.MaxLine+1)
+	s.Split(func(data []byte, atEOF bool) (advance int, token []byte, err error) {
+		if i := bytes.IndexByte(data, '\n'); i >= 0 {
+			return i + 1, data[:i], nil
+		}
+		if atEOF && len(data) > 0 {
+			return len(data), data, nil
+		}
+		return 0, nil, nil
+	})
+	n := 0
+	for s.Scan() {
+		n++
+		if err := fn(s.Bytes()); err != nil {
+			return err
+		}
+	}
+	if errors.Is(s.Err(), bufio.ErrTooLong) {
+		return fmt.Errorf("line %d is longer than the %d bytes of a record", n+1, receipts.MaxLine)
+	}
+	return s.Err()
+}
