@@ -34,6 +34,9 @@ type Set struct {
 // a policy that denies everything; a directory without a policy file is an
 // error. Errors of the files themselves are those of policy.Compile, joined.
 func Load(path string) (*Set, error) {
+	if path == "" {
+		return nil, errors.New("no policy is named; set policy in the configuration, SIGNET_POLICY in the environment, or --policy")
+	}
 	files, err := read(path)
 	if err != nil {
 		return nil, fmt.Errorf("read policy: %w", err)

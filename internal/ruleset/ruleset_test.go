@@ -156,6 +156,12 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
+func TestLoadNothing(t *testing.T) {
+	if _, err := Load(""); err == nil || !strings.Contains(err.Error(), "--policy") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestLoadUnreadable(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root reads everything")
