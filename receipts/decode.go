@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -117,8 +118,12 @@ func decodeClosed(line []byte, into any) error {
 
 // decodeError gives what encoding/json found its type here.
 func decodeError(err error) error {
-	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return &UnknownMemberError{Member: strings.Trim(name, `"`)}
+	if quoted, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		name, err := strconv.Unquote(quoted)
+		if err != nil {
+			name = quoted
+		}
+		return &UnknownMemberError{Member: name}
 	}
 	var wrongType *json.UnmarshalTypeError
 	if errors.As(err, &wrongType) {

@@ -25,7 +25,7 @@ func (e *TypeError) Error() string {
 // UnknownMemberError names a member that the closed schema does not have.
 type UnknownMemberError struct{ Member string }
 
-func (e *UnknownMemberError) Error() string { return fmt.Sprintf("unknown member %q", e.Member) }
+func (e *UnknownMemberError) Error() string { return fmt.Sprintf("%q is no member of it", e.Member) }
 
 // CanonicalError says that a line holds a record, but not in its one canonical
 // form: white space, order, a name twice or in other case, null for absent, an

@@ -141,6 +141,8 @@ func (v *Verifier) checkPlace(r Record, _ []byte) (Cause, error) {
 	switch next := v.result.Last + 1; {
 	case c.ID != v.result.ChainID:
 		return CauseChain, fmt.Errorf("a record of chain %s in chain %s", c.ID, v.result.ChainID)
+	case c.Seq == next+1:
+		return CauseGap, fmt.Errorf("seq %d is missing", next)
 	case c.Seq > next:
 		return CauseGap, fmt.Errorf("seq %d to %d are missing", next, c.Seq-1)
 	case c.Seq < next:
@@ -181,7 +183,7 @@ func (v *Verifier) trustFirst(r Record) error {
 	}
 	g, ok := r.(*Genesis)
 	if !ok {
-		return errors.New("the records start after the genesis, which would introduce the key: a key set is needed")
+		return errors.New("the records start after the genesis, which would introduce the key: a key set (JWKS) is needed")
 	}
 	var err error
 	v.key, err = DecodeKey(g.PublicKey)

@@ -107,7 +107,11 @@ func (r running) each(ctx context.Context, from int64, follow bool, fn func(line
 	if follow {
 		query.Set("follow", "1")
 	}
-	return r.get(ctx, "/v1/records", query, func(body io.Reader) error { return eachLine(body, fn) })
+	err := r.get(ctx, "/v1/records", query, func(body io.Reader) error { return eachLine(body, fn) })
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("the sidecar ended in the middle of its answer: %w", err)
+	}
+	return err
 }
 
 func (r running) close() error {

@@ -31,9 +31,9 @@ proves that nobody without the key changed anything, but not whose key it is.
 
 The exit status is 0 if all is good, 1 if not, with the first bad record named,
 and 2 if there is nothing to verify or it cannot be read.`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.MinimumNArgs(1)(cmd, args); err != nil {
-				return exit(exitUnusable, err)
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return exit(exitUnusable, errors.New("verify needs a PATH: a data directory, a file of records, or - for standard input"))
 			}
 			return nil
 		},
@@ -159,9 +159,13 @@ func (c *verification) records(path string, line *int64, each func(func([]byte) 
 		return err
 	})
 	if err == nil && v == nil {
-		return fmt.Errorf("%s: %w", path, receipts.ErrNoRecords)
+		err = receipts.ErrNoRecords
 	}
-	return err
+	var bad *badRecord
+	if err == nil || errors.As(err, &bad) {
+		return err
+	}
+	return fmt.Errorf("reading %s: %w", path, err)
 }
 
 // verifier is the one of the chain that the first record of a path claims to be
