@@ -117,6 +117,9 @@ func (d *denial) answer(rule, host, receiptID string) *answerTo {
 	if receiptID != "" {
 		a.header.Set(receiptField, receiptID)
 	}
+	if a.status == http.StatusProxyAuthRequired {
+		a.header["Proxy-Authenticate"] = []string{`Basic realm="Signet", charset="UTF-8"`, `Bearer realm="Signet"`}
+	}
 	if a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable {
 		a.header.Set("Retry-After", "1")
 	}

@@ -34,6 +34,9 @@ type exchange struct {
 	r      *http.Request
 	tunnel *tunnel // the intercepted CONNECT around it; nil outside
 
+	agent, apiKey string
+	unknown       error // why it is not known whose request it is
+
 	started   time.Time
 	carriedAt time.Time // when its intent was durable
 	target    policy.Target
@@ -60,15 +63,17 @@ type end interface {
 func (p *Proxy) accept(w http.ResponseWriter, r *http.Request) *exchange {
 	now := p.Now()
 	x := &exchange{p: p, snap: p.Snapshot(), w: w, r: r, tunnel: tunnelOf(r.Context()), started: now}
+	x.agent, x.apiKey, x.unknown = x.identify()
 	trace := traceID(r.Header)
 	if trace == "" {
-		trace = p.sessions.trace(p.Agent, now)
+		trace = p.sessions.trace(x.agent, now)
 	}
 	x.receipt = &receipts.Receipt{
 		ReceiptID: newReceiptID(),
 		TraceID:   trace,
 		Tenant:    p.Tenant,
-		Agent:     p.Agent,
+		Agent:     x.agent,
+		APIKey:    x.apiKey,
 		Outcome:   receipts.Unknown, // what the intent says, until it is closed
 		Policy:    receipts.Policy{Reason: string(policy.OK), Mode: string(x.snap.Policy.Mode()), Version: x.snap.Version},
 		Count:     1,
@@ -80,6 +85,20 @@ func (p *Proxy) accept(w http.ResponseWriter, r *http.Request) *exchange {
 		x.end = &answerEnd{w: w, r: r, rc: http.NewResponseController(w)}
 	}
 	return x
+}
+
+// identify says whose request it is: the sidecar's one agent's, the agent's whose
+// key it carries, or inside a tunnel that of the CONNECT. Nothing else that a
+// request says of its sender counts.
+func (x *exchange) identify() (agent, apiKey string, err error) {
+	if x.tunnel != nil {
+		return x.tunnel.agent, x.tunnel.apiKey, nil
+	}
+	key, err := x.snap.Agents.find(x.r.Header)
+	if key == nil {
+		return x.p.Agent, "", err
+	}
+	return key.Agent, key.ID, nil
 }
 
 func newReceiptID() string {
@@ -166,8 +185,11 @@ func (x *exchange) checkHead() error {
 // decide asks the policy. A journal that cannot take the intent denies before
 // any name is resolved.
 func (x *exchange) decide() error {
+	if x.unknown != nil {
+		return deny(policy.AuthRequired, "", x.unknown)
+	}
 	x.decision = x.snap.Policy.Decide(&policy.Request{
-		Target: x.target, Method: x.r.Method, Agent: x.p.Agent, Tunnel: x.r.Method == http.MethodConnect,
+		Target: x.target, Method: x.r.Method, Agent: x.agent, Tunnel: x.r.Method == http.MethodConnect,
 	})
 	d := &x.decision
 	x.receipt.Policy.Allowed, x.receipt.Policy.Reason, x.receipt.Policy.Rule = d.Allowed, string(d.Reason), d.Rule

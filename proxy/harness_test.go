@@ -54,6 +54,7 @@ func (b *bench) rawPort() int { return b.raw.Addr().(*net.TCPAddr).Port }
 type options struct {
 	policy   string // without version and addresses; PORT is the upstreams' ports
 	ca       *peers.CA
+	agents   proxy.Agents
 	dns      string // upstream; none where every host is static
 	timeouts proxy.Timeouts
 	drain    time.Duration // 0: as long as it takes a test that closes what it opened
@@ -85,7 +86,7 @@ func start(t testing.TB, o options) *bench {
 	res, err := resolver.New(resolverConfig(o))
 	must(t, err)
 	guard := resolver.NewGuard(set.Policy.Holes(), []netip.AddrPort{netip.MustParseAddrPort(b.addr)}, nil)
-	snap := &proxy.Snapshot{Policy: set.Policy, Version: set.Version, Guard: guard}
+	snap := &proxy.Snapshot{Policy: set.Policy, Version: set.Version, Guard: guard, Agents: o.agents}
 	authority, err := mitm.Open(mitm.Options{Dir: dir, Hosts: set.Policy.InterceptedHosts()})
 	must(t, err)
 	b.root = b.ca.Pool()

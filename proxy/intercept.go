@@ -15,9 +15,10 @@ import (
 
 // tunnel is an intercepted CONNECT: what its inner requests are held against.
 type tunnel struct {
-	target policy.Target
-	intent string // receipt id of the CONNECT's intent
-	hello  hello
+	target        policy.Target
+	intent        string // receipt id of the CONNECT's intent
+	hello         hello
+	agent, apiKey string // who opened it
 
 	dissolved atomic.Bool // an inner intent has taken the CONNECT's place
 	once      sync.Once
@@ -59,7 +60,9 @@ func (x *exchange) intercept(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t := &tunnel{target: x.target, intent: x.receipt.ReceiptID, hello: h, closed: make(chan struct{})}
+	t := &tunnel{
+		target: x.target, intent: x.receipt.ReceiptID, hello: h, agent: x.agent, apiKey: x.apiKey, closed: make(chan struct{}),
+	}
 	secure := tls.Server(&innerConn{agent, t}, config)
 	if err := x.handshake(ctx, secure); err != nil {
 		return err

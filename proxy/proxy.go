@@ -28,6 +28,7 @@ type Snapshot struct {
 	Policy  *policy.Policy
 	Version string          // of the policy, as in receipts
 	Guard   *resolver.Guard // the policy's address holes and what never opens
+	Agents  Agents          // who may use the proxy
 }
 
 // Journal makes intents and receipts durable.

@@ -23,10 +23,12 @@ type splicing struct {
 	agent    *agentConn
 	upstream io.ReadWriteCloser // a *net.TCPConn for a tunnel, which lets splice(2) do the work
 	idle     time.Duration
+	patience time.Duration // for an upstream whose agent has left
 	buffers  *buffers
 	moved    atomic.Int64 // unix nanoseconds of the last progress either way
 
 	ended  atomic.Bool // the agent's bytes are no longer wanted
+	left   atomic.Bool // the agent has reset its connection
 	broken atomic.Bool
 	once   sync.Once
 	cause  *denial // why it broke; read once both directions have ended
@@ -36,7 +38,9 @@ type splicing struct {
 // receipt's end. afterUpstream is called when the upstream has closed its side
 // first, with a channel that is ready once the agent has closed its own.
 func (x *exchange) splice(agent *agentConn, upstream io.ReadWriteCloser, afterUpstream func(*splicing, <-chan int64) int64) error {
-	s := &splicing{agent: agent, upstream: upstream, idle: x.p.Timeouts.Idle, buffers: &x.p.buffers}
+	s := &splicing{
+		agent: agent, upstream: upstream, idle: x.p.Timeouts.Idle, patience: x.p.Timeouts.HalfClose, buffers: &x.p.buffers,
+	}
 	s.note()
 	up := make(chan int64, 1)
 	go func() {
@@ -84,7 +88,7 @@ func (s *splicing) relay(dst io.Writer, src io.Reader) int64 {
 		n, err := dst.Write(a.ahead)
 		total, a.ahead = int64(n), nil
 		if err != nil {
-			s.broke(err)
+			s.failed(err)
 			return total
 		}
 	}
@@ -94,6 +98,10 @@ func (s *splicing) relay(dst io.Writer, src io.Reader) int64 {
 	for {
 		setDeadline(time.Now().Add(s.idle / 4))
 		if s.broken.Load() || s.ended.Load() {
+			return total
+		}
+		if s.left.Load() {
+			s.hearOut(src, setDeadline)
 			return total
 		}
 		n, err := step()

@@ -1,0 +1,70 @@
+package proxy_test
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"net/url"
+	"testing"
+
+	"github.com/signet-egress/signet/proxy"
+	"github.com/signet-egress/signet/receipts"
+)
+
+// The key selects the agent, on plain HTTP, on CONNECT and for all that is inside
+// a tunnel; it goes no further than Signet.
+func TestAPIKeys(t *testing.T) {
+	agents := proxy.NewAgents([]proxy.APIKey{
+		{ID: "k1", Agent: "reader", SHA256: sha256.Sum256([]byte("reader-key"))},
+		{ID: "k2", Agent: "writer", SHA256: sha256.Sum256([]byte("writer-key"))},
+	})
+	b := start(t, options{agents: agents, policy: `
+rules:
+  - {name: secure, hosts: [up.test], ports: [PORT], intercept: true, agents: [writer]}
+  - {name: plain, hosts: [plain.test], ports: [PORT], schemes: [http]}
+`})
+	for _, c := range []struct {
+		name, url string
+		user      *url.Userinfo
+		status    int
+		agent     string
+	}{
+		{"password", b.plain.URL("plain.test", "/headers"), url.UserPassword("anything", "reader-key"), 200, "reader"},
+		{"user name", b.plain.URL("plain.test", "/headers"), url.User("writer-key"), 200, "writer"},
+		{"inside a tunnel", b.secure.URL("up.test", "/headers"), url.User("writer-key"), 200, "writer"},
+		{"wrong key", b.plain.URL("plain.test", "/headers"), url.User("guess"), 407, "tester"},
+		{"no key", b.plain.URL("plain.test", "/headers"), nil, 407, "tester"},
+		{"a rule for another", b.secure.URL("up.test", "/headers"), url.User("reader-key"), 403, "reader"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			client := b.client(false)
+			client.Transport.(*http.Transport).Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: b.addr, User: c.user})
+			resp, err := client.Get(c.url)
+			if c.status == 403 {
+				if err == nil {
+					t.Errorf("allowed: %s", resp.Status)
+				}
+				return
+			}
+			must(t, err)
+			must(t, resp.Body.Close())
+			if resp.StatusCode != c.status {
+				t.Errorf("%s, want %d", resp.Status, c.status)
+			}
+			if got := resp.Header.Get("Proxy-Authenticate"); (got != "") != (c.status == 407) {
+				t.Errorf("Proxy-Authenticate: %q", got)
+			}
+		})
+	}
+	var got []string
+	for _, r := range b.receipts() {
+		got = append(got, fmt.Sprintf("%s %s %s", r.Agent, r.APIKey, r.Policy.Reason))
+		if r.Outcome == receipts.Forwarded && r.APIKey == "" {
+			t.Error("a forwarded receipt without the key's id")
+		}
+	}
+	want := "[reader k1 ok writer k2 ok writer k2 ok tester  AUTH_REQUIRED tester  AUTH_REQUIRED reader k1 HEL_HOST_NOT_ALLOWED]"
+	if fmt.Sprint(got) != want {
+		t.Errorf("receipts %v, want %v", got, want)
+	}
+}
