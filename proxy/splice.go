@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -15,7 +16,10 @@ import (
 // spliceChunk bounds how long one copy goes on before its progress is noted.
 const spliceChunk = 4 << 20
 
-var errTunnelIdle = errors.New("the tunnel was idle for too long")
+var (
+	errTunnelIdle = errors.New("the tunnel was idle for too long")
+	errAgentLeft  = errors.New("the agent left before the upstream was done")
+)
 
 // splicing is one connection pair whose bytes are carried both ways until both
 // senders have closed.
@@ -88,7 +92,7 @@ func (s *splicing) relay(dst io.Writer, src io.Reader) int64 {
 		n, err := dst.Write(a.ahead)
 		total, a.ahead = int64(n), nil
 		if err != nil {
-			s.failed(err)
+			s.broke(err)
 			return total
 		}
 	}
@@ -101,7 +105,9 @@ func (s *splicing) relay(dst io.Writer, src io.Reader) int64 {
 			return total
 		}
 		if s.left.Load() {
-			s.hearOut(src, setDeadline)
+			if src != io.Reader(s.agent) {
+				s.hearOut()
+			}
 			return total
 		}
 		n, err := step()
@@ -111,16 +117,14 @@ func (s *splicing) relay(dst io.Writer, src io.Reader) int64 {
 		}
 		switch {
 		case err == nil:
-		case errors.Is(err, io.EOF):
+		case errors.Is(err, io.EOF), s.broken.Load():
 			return total
-		case errors.Is(err, os.ErrDeadlineExceeded) && !s.broken.Load():
+		case errors.Is(err, os.ErrDeadlineExceeded):
 			if !s.ended.Load() && time.Since(time.Unix(0, s.moved.Load())) >= s.idle {
 				s.broke(errTunnelIdle)
-				return total
 			}
-		default:
+		case !s.agentLeft(err):
 			s.broke(err)
-			return total
 		}
 	}
 }
@@ -166,6 +170,34 @@ func tcpEnd(end any) *net.TCPConn {
 	return nil
 }
 
+// agentLeft reports whether the agent has reset a tunnel, as many clients do that
+// have their answer and leave TLS's own goodbye unread. What the upstream still
+// says decides whether that was an abort; it is told at once that nothing more
+// comes, and the reading of it woken.
+func (s *splicing) agentLeft(err error) bool {
+	upstream, ok := s.upstream.(*net.TCPConn)
+	if !ok || s.blame(err).reason != policy.ClientAborted {
+		return false
+	}
+	s.left.Store(true)
+	_ = upstream.SetReadDeadline(time.Unix(1, 0))
+	return true
+}
+
+// lastWords is the most that an upstream may still say to an agent that has left
+// for its answer to count as read whole: a record of TLS.
+const lastWords = 16 << 10
+
+// hearOut reads the upstream to its end on behalf of an agent that has left.
+func (s *splicing) hearOut() {
+	upstream := s.upstream.(*net.TCPConn) // agentLeft has seen to it
+	_ = upstream.SetReadDeadline(time.Now().Add(s.patience))
+	_, err := io.CopyN(io.Discard, upstream, lastWords)
+	if !errors.Is(err, io.EOF) {
+		s.broke(cmp.Or(err, errAgentLeft))
+	}
+}
+
 // broke notes the first failure and ends both directions. The agent's
 // connection stays open for its end.
 func (s *splicing) broke(err error) {
@@ -185,6 +217,8 @@ func (s *splicing) blame(err error) *denial {
 		return fail(policy.UpstreamTimeout, "", err)
 	case errors.Is(err, net.ErrClosed):
 		return fail(policy.Internal, "", err) // cut at the end of a graceful stop
+	case s.left.Load():
+		return fail(policy.ClientAborted, "", err)
 	}
 	if t, ok := s.upstream.(*net.TCPConn); ok && wasReset(t) {
 		return fail(policy.UpstreamAborted, "", err)

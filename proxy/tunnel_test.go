@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -153,30 +154,13 @@ func TestTunnelHalfClose(t *testing.T) {
 	for _, first := range []string{"agent", "upstream"} {
 		t.Run(first+" first", func(t *testing.T) {
 			b := start(t, options{policy: anything, timeouts: proxy.Timeouts{HalfClose: time.Nanosecond}})
-			accepted := make(chan *net.TCPConn, 1)
-			go func() {
-				c, err := b.raw.Accept()
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				accepted <- c.(*net.TCPConn)
-			}()
-			agent := b.connect(fmt.Sprintf("other.test:%d", b.rawPort())).(*net.TCPConn)
-			upstream := <-accepted
+			agent, upstream := b.rawTunnel()
 			defer func() { _ = upstream.Close() }()
-			w := &recorder{}
-			_ = tls.Client(w, &tls.Config{ServerName: "other.test", MinVersion: tls.VersionTLS12}).HandshakeContext(t.Context())
-			_, err := agent.Write(w.Bytes())
-			must(t, err)
-			_, err = io.ReadFull(upstream, make([]byte, w.Len()))
-			must(t, err)
-
 			closer, other := agent, upstream
 			if first == "upstream" {
 				closer, other = upstream, agent
 			}
-			_, err = io.WriteString(closer, "last words")
+			_, err := io.WriteString(closer, "last words")
 			must(t, err)
 			must(t, closer.CloseWrite())
 			words, err := io.ReadAll(other)
@@ -199,3 +183,72 @@ func TestTunnelHalfClose(t *testing.T) {
 		})
 	}
 }
+
+// rawTunnel is an opaque tunnel past its ClientHello, both of whose ends are the
+// test's.
+func (b *bench) rawTunnel() (agent, upstream *net.TCPConn) {
+	b.t.Helper()
+	accepted := make(chan *net.TCPConn, 1)
+	go func() {
+		c, err := b.raw.Accept()
+		if err != nil {
+			b.t.Error(err)
+			return
+		}
+		accepted <- c.(*net.TCPConn)
+	}()
+	agent = b.connect(fmt.Sprintf("other.test:%d", b.rawPort())).(*net.TCPConn)
+	upstream = <-accepted
+	w := &recorder{}
+	_ = tls.Client(w, &tls.Config{ServerName: "other.test", MinVersion: tls.VersionTLS12}).HandshakeContext(b.t.Context())
+	_, err := agent.Write(w.Bytes())
+	must(b.t, err)
+	_, err = io.ReadFull(upstream, make([]byte, w.Len()))
+	must(b.t, err)
+	return agent, upstream
+}
+
+// An agent that resets its connection has aborted only where the upstream had
+// more to say.
+func TestTunnelReset(t *testing.T) {
+	for name, c := range map[string]struct {
+		upstream func(c *net.TCPConn) error // once it has read to the end
+		outcome  receipts.Outcome
+		reason   string
+	}{
+		"after the answer":       {(*net.TCPConn).Close, receipts.Forwarded, "ok"},
+		"with a goodbye to come": {sayGoodbye, receipts.Forwarded, "ok"},
+		"amid the answer":        {sayMuch, receipts.Failed, "CLIENT_ABORTED"},
+		"amid a silence":         {saysNothing, receipts.Failed, "CLIENT_ABORTED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := start(t, options{policy: anything})
+			agent, upstream := b.rawTunnel()
+			defer func() { _ = upstream.Close() }()
+			must(t, agent.SetLinger(0))
+			must(t, agent.Close())
+			_, err := io.Copy(io.Discard, upstream)
+			must(t, err)
+			must(t, c.upstream(upstream))
+			if r := b.only(); r.Outcome != c.outcome || r.Policy.Reason != c.reason {
+				t.Errorf("%s %s, want %s %s", r.Outcome, r.Policy.Reason, c.outcome, c.reason)
+			}
+		})
+	}
+}
+
+func sayGoodbye(c *net.TCPConn) error {
+	_, err := io.WriteString(c, "goodbye")
+	return errors.Join(err, c.Close())
+}
+
+// sayMuch goes on until it is cut off.
+func sayMuch(c *net.TCPConn) error {
+	for {
+		if _, err := c.Write(make([]byte, 32<<10)); err != nil {
+			return nil
+		}
+	}
+}
+
+func saysNothing(*net.TCPConn) error { return nil }
