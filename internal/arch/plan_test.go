@@ -87,6 +87,7 @@ var plan = map[string]room{
 	"internal/arch":          {},
 	"internal/testkit":       {own: []string{"internal/testkit/peers"}},
 	"internal/testkit/peers": {modules: []string{"github.com/coder/websocket", "github.com/miekg/dns"}, outside: []string{"testing"}},
+	"test/e2e":               {tests: []string{"github.com/coder/websocket", "go.etcd.io/bbolt", "receipts", "receipts/journal"}},
 }
 
 // everyTest is what any test may import.
