@@ -249,7 +249,7 @@ func (c *verification) report(w io.Writer, jwks string, asJSON bool) error {
 
 // describe says what was verified, and as plainly what that does not prove.
 func describe(r *receipts.Result, jwks string) string {
-	s := fmt.Sprintf("verified: %d receipts, chain %s, seq %d-%d, head %s\n", r.Receipts, r.ChainID, r.First, r.Last, r.Head)
+	s := verifiedLine(r) + "\n"
 	if r.Pinned {
 		s += fmt.Sprintf("key: %s, pinned by %s\n", r.TrustedKID, jwks)
 	} else {
