@@ -11,11 +11,11 @@ import (
 
 func TestDecodeErrors(t *testing.T) {
 	line := string(sampleChain().lines[2])
-	swap := func(old, new string) string {
+	swap := func(old, with string) string {
 		if !strings.Contains(line, old) {
 			t.Fatalf("no %q in %s", old, line)
 		}
-		return strings.Replace(line, old, new, 1)
+		return strings.Replace(line, old, with, 1)
 	}
 	var (
 		syntax    *SyntaxError

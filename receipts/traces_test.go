@@ -10,7 +10,7 @@ import (
 
 func TestTraces(t *testing.T) {
 	traces := newTraces(2)
-	put := func(id string, seq int64, wantHop int64, wantPrev, wantForgotten string) {
+	put := func(id string, seq, wantHop int64, wantPrev, wantForgotten string) {
 		t.Helper()
 		hop, prev := traces.Next(id)
 		if hop != wantHop || prev != wantPrev {

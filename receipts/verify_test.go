@@ -77,13 +77,13 @@ func TestVerifyWithheldDetail(t *testing.T) {
 	}
 }
 
-// edit returns a copy of the line with the first old replaced.
-func edit(t *testing.T, line []byte, old, new string) []byte {
+// edit returns a copy of the line with other text for the first old.
+func edit(t *testing.T, line []byte, old, with string) []byte {
 	t.Helper()
 	if !bytes.Contains(line, []byte(old)) {
 		t.Fatalf("the line has no %q: %s", old, line)
 	}
-	return bytes.Replace(line, []byte(old), []byte(new), 1)
+	return bytes.Replace(line, []byte(old), []byte(with), 1)
 }
 
 // resign decodes a line, changes it, and seals it anew as somebody could who

@@ -114,7 +114,7 @@ func TestRunningSidecar(t *testing.T) {
 	ask(t, proxy, "http://second.example/")
 	seen("second.example")
 	stop()
-	for lines.Scan() { //nolint:revive // to its end, so that the writer is not held up
+	for lines.Scan() { // to its end, so that the writer is not held up
 	}
 	if err := <-followed; err != nil {
 		t.Errorf("the follower: %v", err)
