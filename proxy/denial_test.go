@@ -46,6 +46,7 @@ deny:
 		{"resolve", get("http://gone.test/", "gone.test"), receipts.Denied, "HEL_RESOLVE_FAILED"},
 		{"upstream", get("http://plain.test:1/", "plain.test:1"), receipts.Failed, "UPSTREAM_FAILED"},
 		{"origin-form", get("/", "127.0.0.1"), receipts.Denied, "HEL_TARGET_MALFORMED"},
+		{"https-without-connect", get("https://up.test/", "up.test"), receipts.Denied, "HEL_TARGET_MALFORMED"},
 		{"userinfo", get("http://a@plain.test/", "plain.test"), receipts.Denied, "HEL_TARGET_MALFORMED"},
 		{"connection-names-host", "GET http://plain.test:PORT/ HTTP/1.1\r\nHost: plain.test:PORT\r\nConnection: close, host\r\n\r\n", receipts.Denied, "HEL_TARGET_MALFORMED"},
 		{"loop", "GET http://plain.test:PORT/ HTTP/1.1\r\nHost: plain.test:PORT\r\nVia: 1.1 other, 1.1 signet-test\r\nConnection: close\r\n\r\n", receipts.Denied, "LOOP_DETECTED"},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -44,6 +45,7 @@ type exchange struct {
 	pin       *resolver.Pin
 	receipt   *receipts.Receipt
 	dissolved bool // a CONNECT whose inner exchanges are the record
+	gathered  bool // one of many denials with one receipt
 	logged    bool // the decision line is written
 
 	sent, received *digest // bodies; nil where there is none to tell of
@@ -134,11 +136,25 @@ func (x *exchange) parseTarget() (policy.Target, error) {
 	case r.Method == http.MethodConnect:
 		return policy.ParseAuthority(r.RequestURI)
 	case x.tunnel == nil:
-		t, err := policy.ParseAbsolute(r.RequestURI)
-		return x.upgraded(t), err
+		return x.parseAbsolute()
 	}
 	t, err := x.tunnel.target.ParseOrigin(r.RequestURI)
 	return x.upgraded(t), err
+}
+
+// parseAbsolute takes http only: whoever wants TLS has it from end to end, or
+// terminated for a rule that says so, and both begin with CONNECT.
+func (x *exchange) parseAbsolute() (policy.Target, error) {
+	t, err := policy.ParseAbsolute(x.r.RequestURI)
+	switch {
+	case err != nil:
+		return t, err
+	case t.Scheme == "https" || t.Scheme == "wss":
+		return t, fmt.Errorf("%s goes through a proxy by CONNECT", t.Scheme)
+	case t.Scheme == "ws" && !wantsWebSocket(x.r):
+		return t, errors.New("ws without a WebSocket handshake")
+	}
+	return x.upgraded(t), nil
 }
 
 // upgraded gives a WebSocket handshake its own scheme, so that it needs a rule
@@ -197,7 +213,8 @@ func (x *exchange) decide() error {
 		return deny(d.Reason, "", nil)
 	}
 	// An intercepted CONNECT is nearly always dissolved: its line waits.
-	if x.logged = !(d.Intercept && x.r.Method == http.MethodConnect); x.logged {
+	if !d.Intercept || x.r.Method != http.MethodConnect {
+		x.logged = true
 		x.p.logDecision(x.receipt)
 	}
 	if err := x.p.Journal.Err(); err != nil {
@@ -243,7 +260,7 @@ func (x *exchange) intend() error {
 // sees the end of its answer, or why there is none.
 func (x *exchange) settle(err error) {
 	d := x.conclude(err)
-	if !x.dissolved && (d == nil || d.reason != policy.JournalUnavailable) {
+	if x.needsReceipt(d) {
 		commit := x.p.Journal.Finish(x.receipt)
 		x.end.flush()
 		if err := commit.Wait(); err != nil {
@@ -256,6 +273,23 @@ func (x *exchange) settle(err error) {
 		return
 	}
 	x.end.refuse(x.answer(d))
+}
+
+// needsReceipt is false where the record is another's: the inner exchanges' of a
+// CONNECT, or that of many denials at once.
+func (x *exchange) needsReceipt(d *denial) bool {
+	switch {
+	case x.dissolved || d != nil && d.reason == policy.JournalUnavailable:
+		return false
+	case d == nil || d.outcome != receipts.Denied || !x.carriedAt.IsZero():
+		return true
+	}
+	id := x.p.denials.gather(x.receipt)
+	if id == "" {
+		return true
+	}
+	x.receipt.ReceiptID, x.gathered = id, true
+	return false
 }
 
 func (x *exchange) answer(d *denial) *answerTo {

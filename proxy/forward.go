@@ -110,7 +110,7 @@ func (x *exchange) outbound(ctx context.Context) *http.Request {
 // originURL has the target's path go out byte for byte. Opaque does that, but
 // for a path that starts with "//", which net/url takes for an authority.
 func originURL(scheme string, t *policy.Target) *url.URL {
-	u := &url.URL{Scheme: scheme, Host: t.Authority(), Opaque: t.Path, RawQuery: t.Query}
+	u := &url.URL{Scheme: scheme, Host: t.Authority(), Opaque: t.Path, RawQuery: t.Query, ForceQuery: t.ForceQuery}
 	if !strings.HasPrefix(t.Path, "//") {
 		return u
 	}

@@ -57,6 +57,7 @@ type options struct {
 	agents   proxy.Agents
 	dns      string // upstream; none where every host is static
 	timeouts proxy.Timeouts
+	now      func() time.Time
 	drain    time.Duration // 0: as long as it takes a test that closes what it opened
 }
 
@@ -94,7 +95,7 @@ func start(t testing.TB, o options) *bench {
 	ups := proxy.NewUpstreams(proxy.UpstreamConfig{Dial: (&resolver.Dialer{}).Dial, Roots: b.ca.Pool()})
 	p, err := proxy.New(proxy.Config{
 		Tenant: "acme", Agent: "tester", Via: "signet-test", Snapshot: func() *proxy.Snapshot { return snap },
-		Journal: b.journal, Pins: res, Upstream: ups, Minter: authority, Timeouts: o.timeouts, Logger: b.logs.logger(),
+		Journal: b.journal, Pins: res, Upstream: ups, Minter: authority, Timeouts: o.timeouts, Now: o.now, Logger: b.logs.logger(),
 	})
 	must(t, err)
 	server := proxy.NewServer(p)

@@ -136,6 +136,7 @@ type Proxy struct {
 	inner    *innerServer
 	live     live
 	buffers  buffers
+	denials  coalescer
 }
 
 // New returns a Proxy; the Server that it is given to ends it.
@@ -153,7 +154,7 @@ func New(c Config) (*Proxy, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	p := &Proxy{Config: c}
+	p := &Proxy{Config: c, denials: coalescer{journal: c.Journal, log: c.Logger, now: c.Now, windows: make(map[string]*window)}}
 	p.inner = newInnerServer(p)
 	return p, nil
 }
@@ -175,6 +176,7 @@ func (p *Proxy) end() {
 	p.inner.close()
 	p.live.cut()
 	<-p.live.drained()
+	p.denials.flush()
 }
 
 type blind struct{}

@@ -47,6 +47,9 @@ func (x *exchange) report(d *denial) {
 		Receipt: rec, Reason: policy.Reason(rec.Policy.Reason), Pattern: x.decision.Pattern, Method: methodLabel(x.r.Method),
 		Kind: x.kind(), Total: total,
 	}
+	if x.gathered {
+		s.Receipt = nil
+	}
 	if !x.carriedAt.IsZero() {
 		s.Carried = x.p.Now().Sub(x.carriedAt)
 	}

@@ -163,6 +163,9 @@ func (p *Proxy) refuseHead(status int) *answerTo {
 		Policy: receipts.Policy{Reason: string(d.reason), Mode: string(snap.Policy.Mode()), Version: snap.Version},
 		Detail: &receipts.Detail{Started: now},
 	}
+	if id := p.denials.gather(r); id != "" {
+		return d.answer("", "", id)
+	}
 	if err := p.Journal.Finish(r).Wait(); err != nil {
 		p.Logger.Error("receipt not written", "receipt_id", r.ReceiptID, "error", err)
 		return deny(policy.JournalUnavailable, "", err).answer("", "", "")
