@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
-	"github.com/google/uuid"
 	"go.etcd.io/bbolt"
 
 	"github.com/signet-egress/signet/internal/durable"
@@ -17,14 +15,14 @@ import (
 // create makes a journal whose only record is its genesis. The file gets its
 // name when it is whole, so that an empty or half-made journal.db is always
 // damage, and never a reason to begin a chain anew.
-func create(path string, g *receipts.Genesis, sign *signer, now time.Time) error {
+func create(path string, g *receipts.Genesis, sign *signer) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".journal-*.new")
 	if err != nil {
 		return fmt.Errorf("create journal: %w", err)
 	}
 	err = tmp.Close()
 	if err == nil {
-		err = writeGenesis(tmp.Name(), g, sign, now)
+		err = writeGenesis(tmp.Name(), g, sign)
 	}
 	if err == nil {
 		err = durable.Publish(tmp.Name(), path)
@@ -42,10 +40,7 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-func writeGenesis(path string, g *receipts.Genesis, sign *signer, now time.Time) error {
-	g.Chain = receipts.Chain{ID: uuid.Must(uuid.NewV7()).String(), Seq: 1}
-	g.TS = now.UTC().Truncate(time.Millisecond)
-	g.KID = sign.kid
+func writeGenesis(path string, g *receipts.Genesis, sign *signer) error {
 	core := receipts.AppendCore(nil, g)
 	g.ReceiptHash = receipts.Hash(core)
 	line := sign.appendLine(nil, g, core)

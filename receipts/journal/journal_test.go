@@ -35,6 +35,12 @@ func options(dir string) Options {
 	}
 }
 
+// tester is a *testing.T or a *rapid.T.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+}
+
 func open(t testing.TB, o Options) *Journal {
 	t.Helper()
 	j, err := Open(context.Background(), o)
@@ -81,7 +87,7 @@ func forward(r *receipts.Receipt) *receipts.Receipt {
 	return r
 }
 
-func begin(t testing.TB, j *Journal, r *receipts.Receipt) *receipts.Receipt {
+func begin(t tester, j *Journal, r *receipts.Receipt) *receipts.Receipt {
 	t.Helper()
 	if err := j.Begin(r, ""); err != nil {
 		t.Fatal(err)
@@ -89,7 +95,7 @@ func begin(t testing.TB, j *Journal, r *receipts.Receipt) *receipts.Receipt {
 	return r
 }
 
-func finish(t testing.TB, j *Journal, r *receipts.Receipt) {
+func finish(t tester, j *Journal, r *receipts.Receipt) {
 	t.Helper()
 	if err := j.Finish(r).Wait(); err != nil {
 		t.Fatal(err)
@@ -107,7 +113,7 @@ type ranger interface {
 }
 
 // verify reads the whole chain and has it verified as a third party would.
-func verify(t testing.TB, from ranger) chain {
+func verify(t tester, from ranger) chain {
 	t.Helper()
 	keys, err := receipts.ParseJWKS(receipts.JWKS(publicOf(testKey)))
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"go.etcd.io/bbolt"
 
 	"github.com/signet-egress/signet/internal/durable"
@@ -44,7 +45,11 @@ func Open(ctx context.Context, o Options) (*Journal, error) {
 	}
 	sign := newSigner(o.Key, o.Observer)
 	path := filepath.Join(o.Dir, fileName)
-	if err := o.ensure(path, sign); err != nil {
+	genesis, err := o.genesis(sign)
+	if err != nil {
+		return nil, fmt.Errorf("open journal: %w", err)
+	}
+	if err := o.ensure(path, genesis, sign); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
@@ -92,20 +97,31 @@ func (o *Options) complete() error {
 	return nil
 }
 
+// genesis is how a new chain would begin. What is wrong with the options shows
+// in it, also where there is a chain.
+func (o *Options) genesis(sign *signer) (*receipts.Genesis, error) {
+	wall, _ := o.hooks.clock()
+	g := &receipts.Genesis{
+		Head: receipts.Head{
+			Chain: receipts.Chain{ID: uuid.Must(uuid.NewV7()).String(), Seq: 1},
+			TS:    wall.UTC().Truncate(time.Millisecond),
+			KID:   sign.kid,
+		},
+		Tenant: o.Tenant, Agent: o.Agent, Build: o.Build,
+		PublicKey: receipts.EncodeKey(publicOf(sign.key)), PolicyVersion: o.PolicyVersion,
+	}
+	return g, receipts.Validate(g)
+}
+
 // ensure makes a journal where there is none.
-func (o *Options) ensure(path string, sign *signer) error {
+func (o *Options) ensure(path string, g *receipts.Genesis, sign *signer) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err // nil: it is there
 	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return fmt.Errorf("open journal: %w", err)
 	}
-	g := &receipts.Genesis{
-		Tenant: o.Tenant, Agent: o.Agent, Build: o.Build,
-		PublicKey: receipts.EncodeKey(publicOf(sign.key)), PolicyVersion: o.PolicyVersion,
-	}
-	wall, _ := o.hooks.clock()
-	err := create(path, g, sign, wall)
+	err := create(path, g, sign)
 	if errors.Is(err, fs.ErrExist) {
 		return nil // another process was first; its lock will tell
 	}
@@ -225,11 +241,7 @@ func (j *Journal) recovery(o *Options, c *contents, behind time.Duration) ([]*op
 		}
 		ops = append(ops, op)
 	}
-	start := &receipts.Event{Event: receipts.EventStart, Build: o.Build, PolicyVersion: o.PolicyVersion, Head: j.anyHead}
-	if err := receipts.Validate(start); err != nil {
-		return nil, err
-	}
-	event(start)
+	event(&receipts.Event{Event: receipts.EventStart, Build: o.Build, PolicyVersion: o.PolicyVersion})
 	return ops, nil
 }
 

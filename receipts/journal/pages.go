@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,11 +11,11 @@ import (
 	"slices"
 )
 
-// bbolt trusts its file: on a damaged one it panics in goroutines of its own,
-// where nothing can contain it, or follows an offset out of the mapping. So the
-// tree is walked before bbolt sees it: every reachable page must be of a known
-// kind, inside the file, reached once, and hold its elements within itself.
-// Whether keys are in order, and the like, is left to bbolt's own check.
+// bbolt trusts its file: when it opens a damaged one it panics in goroutines of
+// its own, where nothing can contain it, or follows an offset out of the
+// mapping. So the tree is walked before bbolt sees it: every reachable page must
+// be of a known kind, inside the file, reached once, hold its elements within
+// itself, and have its keys in order and within what its parent says.
 //
 // The layout is bbolt's data file format, version 2, in the byte order of the
 // machine.
@@ -65,7 +66,7 @@ func checkPages(f *os.File) error {
 		return errors.New("it holds a free list, which signet never writes")
 	}
 	w := &pageWalk{f: f, pageSize: m.pageSize, pages: m.pages, seen: make([]bool, m.pages)}
-	return w.page(m.root, 0)
+	return w.page(m.root, 0, span{})
 }
 
 // boltMeta is what a meta page says.
@@ -119,8 +120,15 @@ func metaAt(f *os.File, off int64) (boltMeta, bool) {
 	return m, valid
 }
 
+// span is where keys lie: from least on, and before end. nil is no bound.
+type span struct{ least, end []byte }
+
+func (s span) holds(key []byte) bool {
+	return bytes.Compare(key, s.least) >= 0 && (s.end == nil || bytes.Compare(key, s.end) < 0)
+}
+
 // page checks the page id and all below it.
-func (w *pageWalk) page(id uint64, depth int) error {
+func (w *pageWalk) page(id uint64, depth int, keys span) error {
 	if depth > maxPageDepth {
 		return fmt.Errorf("page %d: deeper than %d levels", id, maxPageDepth)
 	}
@@ -128,7 +136,7 @@ func (w *pageWalk) page(id uint64, depth int) error {
 	if err != nil {
 		return err
 	}
-	if err := w.elements(body, flags, depth); err != nil {
+	if err := w.elements(body, flags, depth, keys); err != nil {
 		return fmt.Errorf("page %d: %w", id, err)
 	}
 	return nil
@@ -173,48 +181,63 @@ func cutOff(err error) error {
 }
 
 // elements checks what a page holds. body begins with the page's header.
-func (w *pageWalk) elements(body []byte, flags uint16, depth int) error {
+func (w *pageWalk) elements(body []byte, flags uint16, depth int, keys span) error {
 	count := int(order.Uint16(body[10:]))
 	if pageHeaderSize+count*elementSize > len(body) {
 		return fmt.Errorf("%d elements do not fit", count)
 	}
 	switch {
 	case flags == branchPage && count > 0:
-		return w.branch(body, count, depth)
+		return w.branch(body, count, depth, keys)
 	case flags == leafPage:
-		return w.leaf(body, count, depth)
+		return w.leaf(body, count, depth, keys)
 	}
 	return fmt.Errorf("neither branch nor leaf (flags %#x, %d elements)", flags, count)
 }
 
-func (w *pageWalk) branch(body []byte, count, depth int) error {
+// branch checks its elements, each of which is pos 4, key size 4, page 8, and
+// then what is below them.
+func (w *pageWalk) branch(body []byte, count, depth int, keys span) error {
+	key := func(i int) []byte {
+		at := pageHeaderSize + i*elementSize
+		return within(body, at, order.Uint32(body[at:]), order.Uint32(body[at+4:]))
+	}
+	if err := inOrder(count, key, keys); err != nil {
+		return err
+	}
 	for i := range count {
-		at := pageHeaderSize + i*elementSize // pos 4, key size 4, page 8
-		pos, key := order.Uint32(body[at:]), order.Uint32(body[at+4:])
-		if int64(at)+int64(pos)+int64(key) > int64(len(body)) || key == 0 {
-			return fmt.Errorf("key %d is not in the page", i)
+		below := span{least: key(i), end: keys.end}
+		if i+1 < count {
+			below.end = key(i + 1)
 		}
-		if err := w.page(order.Uint64(body[at+8:]), depth+1); err != nil {
+		if err := w.page(order.Uint64(body[pageHeaderSize+i*elementSize+8:]), depth+1, below); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *pageWalk) leaf(body []byte, count, depth int) error {
+// leaf checks its elements, each of which is flags 4, pos 4, key size 4, value
+// size 4.
+func (w *pageWalk) leaf(body []byte, count, depth int, keys span) error {
+	key := func(i int) []byte {
+		at := pageHeaderSize + i*elementSize
+		return within(body, at, order.Uint32(body[at+4:]), order.Uint32(body[at+8:]))
+	}
+	if err := inOrder(count, key, keys); err != nil {
+		return err
+	}
 	for i := range count {
-		at := pageHeaderSize + i*elementSize // flags 4, pos 4, key size 4, value size 4
-		flags, pos := order.Uint32(body[at:]), order.Uint32(body[at+4:])
-		key, value := order.Uint32(body[at+8:]), order.Uint32(body[at+12:])
-		from := int64(at) + int64(pos) + int64(key)
-		if from+int64(value) > int64(len(body)) || key == 0 {
-			return fmt.Errorf("element %d is not in the page", i)
-		}
-		switch flags {
-		case 0:
-		case bucketElement:
-			if err := w.bucket(body[from:from+int64(value)], depth); err != nil {
-				return fmt.Errorf("element %d: %w", i, err)
+		at := pageHeaderSize + i*elementSize
+		flags, size := order.Uint32(body[at:]), order.Uint32(body[at+12:])
+		value := within(body, at, order.Uint32(body[at+4:])+order.Uint32(body[at+8:]), size)
+		switch {
+		case value == nil:
+			return fmt.Errorf("value %d is not in the page", i)
+		case flags == 0:
+		case flags == bucketElement:
+			if err := w.bucket(value, depth); err != nil {
+				return fmt.Errorf("bucket %d: %w", i, err)
 			}
 		default:
 			return fmt.Errorf("element %d: unknown flags %#x", i, flags)
@@ -223,20 +246,45 @@ func (w *pageWalk) leaf(body []byte, count, depth int) error {
 	return nil
 }
 
+// within is the part of a page that an element points to, nil if it is not in
+// the page. pos counts from the element.
+func within(body []byte, at int, pos, size uint32) []byte {
+	from := int64(at) + int64(pos)
+	if from+int64(size) > int64(len(body)) {
+		return nil
+	}
+	return body[from : from+int64(size)]
+}
+
+func inOrder(count int, key func(int) []byte, keys span) error {
+	var before []byte
+	for i := range count {
+		k := key(i)
+		if len(k) == 0 {
+			return fmt.Errorf("key %d is empty, or not in the page", i)
+		}
+		if !keys.holds(k) || bytes.Compare(before, k) >= 0 {
+			return fmt.Errorf("key %d is not in order", i)
+		}
+		before = k
+	}
+	return nil
+}
+
 // bucket checks a bucket: a root page, or a small leaf page within the element.
 func (w *pageWalk) bucket(value []byte, depth int) error {
 	if len(value) < bucketHeaderSize {
-		return errors.New("bucket cut off")
+		return errors.New("cut off")
 	}
 	if root := order.Uint64(value); root != 0 {
-		return w.page(root, depth+1)
+		return w.page(root, depth+1, span{})
 	}
 	inline := value[bucketHeaderSize:]
 	if len(inline) < pageHeaderSize {
-		return errors.New("bucket cut off")
+		return errors.New("cut off")
 	}
 	if flags := order.Uint16(inline[8:]); flags != leafPage || depth > maxPageDepth {
-		return fmt.Errorf("inline bucket is not a leaf (flags %#x)", flags)
+		return fmt.Errorf("an inline page that is no leaf (flags %#x)", flags)
 	}
-	return w.elements(inline, leafPage, depth+1)
+	return w.elements(inline, leafPage, depth+1, span{})
 }

@@ -46,7 +46,7 @@ type store struct {
 	path string
 	db   *bbolt.DB
 	file *os.File // db's own; bbolt closes it
-	// broken: bbolt panicked in a write, and may hold its own locks for ever
+	// broken: bbolt panicked, and may hold its own locks for ever
 	broken bool
 }
 

@@ -161,9 +161,9 @@ func (w *writer) nextEntry() *entry {
 // transact commits the group in one transaction.
 func (w *writer) transact(ops []*op) error {
 	start := time.Now()
-	err := contain(func() error {
-		tx, err := w.store.db.Begin(true)
-		if err != nil {
+	var tx *bbolt.Tx
+	err := contain(func() (err error) {
+		if tx, err = w.store.db.Begin(true); err != nil {
 			return fmt.Errorf("begin transaction: %w", err)
 		}
 		w.txid = tx.ID()
@@ -173,7 +173,9 @@ func (w *writer) transact(ops []*op) error {
 		}
 		return w.commit(tx)
 	})
-	w.store.broken = isPanic(err)
+	if isPanic(err) {
+		w.store.broken = isPanic(contain(tx.Rollback))
+	}
 	if err == nil {
 		err = w.store.db.View(func(tx *bbolt.Tx) error {
 			w.reserve.used = tx.Size()
