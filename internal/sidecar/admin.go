@@ -99,7 +99,10 @@ func (s *Sidecar) serveRecords(w http.ResponseWriter, r *http.Request) {
 		changed := s.journal.Changed()
 		next, err := s.writeRecords(r.Context(), w, from)
 		from = next
-		if err != nil || r.FormValue("follow") != "1" {
+		if err != nil {
+			panic(http.ErrAbortHandler) // a reader must not take what it has for all there is
+		}
+		if r.FormValue("follow") != "1" {
 			return
 		}
 		if rc.Flush() != nil {
