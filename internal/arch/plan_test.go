@@ -35,11 +35,11 @@ var plan = map[string]room{
 
 	// The pipeline.
 	"proxy": {
-		own:     []string{"internal/policy", "receipts", "resolver"},
-		modules: []string{"github.com/google/uuid", "golang.org/x/net/http", "golang.org/x/sys/unix"},
+		own:     []string{"internal/policy", "proxy/mitm", "receipts", "resolver"},
+		modules: []string{"github.com/google/uuid", "golang.org/x/net/http", "golang.org/x/sys/unix", "golang.org/x/time/rate"},
 		tests: []string{
 			"github.com/coder/websocket", "golang.org/x/net/http2", "golang.org/x/sync",
-			"internal/ruleset", "proxy/mitm", "receipts/journal",
+			"internal/ruleset", "receipts/journal",
 		},
 	},
 	"proxy/mitm": {
@@ -87,7 +87,14 @@ var plan = map[string]room{
 	"internal/arch":          {},
 	"internal/testkit":       {own: []string{"internal/testkit/peers"}},
 	"internal/testkit/peers": {modules: []string{"github.com/coder/websocket", "github.com/miekg/dns"}, outside: []string{"testing"}},
-	"test/e2e":               {tests: []string{"github.com/coder/websocket", "go.etcd.io/bbolt", "receipts", "receipts/journal"}},
+	"test/bench": {
+		own: []string{
+			"internal/config", "internal/metrics", "internal/ruleset", "internal/sidecar", "internal/testkit/peers",
+			"proxy", "proxy/mitm", "receipts", "resolver",
+		},
+		modules: []string{"golang.org/x/sync"},
+	},
+	"test/e2e": {tests: []string{"github.com/coder/websocket", "go.etcd.io/bbolt", "receipts", "receipts/journal"}},
 }
 
 // everyTest is what any test may import.
