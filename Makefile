@@ -23,6 +23,7 @@ help: ## Show this list
 	@echo '  Variables, with their defaults:'
 	@echo '    PKG=$(PKG)         packages of test, bench and fuzz'
 	@echo '    BENCH=$(BENCH) BENCHTIME=$(BENCHTIME) COUNT=$(COUNT)   as go test knows them'
+	@echo '    BENCHFLAGS=           of the run on whole proxies: go run ./test/bench -h'
 	@echo '    FUZZTIME=$(FUZZTIME)      how long each fuzz target runs'
 
 .PHONY: demo
@@ -43,8 +44,9 @@ packages: ## Install what the tests need from Debian (test/packages)
 	@test/install
 
 .PHONY: bench
-bench: ## Run the benchmarks (BENCH, BENCHTIME, COUNT)
+bench: ## Run the benchmarks of the parts (BENCH, BENCHTIME, COUNT), then of whole proxies (BENCHFLAGS)
 	$(GO) test -run='^$$' -bench='$(BENCH)' -benchtime=$(BENCHTIME) -count=$(COUNT) -benchmem -timeout=60m $(PKG)
+	$(GO) run ./test/bench $(BENCHFLAGS)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME, one after the other
