@@ -29,8 +29,8 @@ func TestModel(t *testing.T) {
 			"finish":   m.finish,
 			"deny":     m.deny,
 			"fullDisk": m.fullDisk,
-			"close":    func(rt *rapid.T) { closeJournal(t, m.j); m.lost(); m.open(); m.verify(rt) },
-			"crash":    func(rt *rapid.T) { crash(t, m.j); m.lost(); m.open(); m.verify(rt) },
+			"close":    func(*rapid.T) { closeJournal(t, m.j); m.lost(); m.open() },
+			"crash":    func(*rapid.T) { crash(t, m.j); m.lost(); m.open() },
 			"together": m.together,
 			"":         m.check,
 		})
