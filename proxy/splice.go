@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -16,10 +15,7 @@ import (
 // spliceChunk bounds how long one copy goes on before its progress is noted.
 const spliceChunk = 4 << 20
 
-var (
-	errTunnelIdle = errors.New("the tunnel was idle for too long")
-	errAgentLeft  = errors.New("the agent left before the upstream was done")
-)
+var errTunnelIdle = errors.New("the tunnel was idle for too long")
 
 // splicing is one connection pair whose bytes are carried both ways until both
 // senders have closed.
@@ -27,12 +23,12 @@ type splicing struct {
 	agent    *agentConn
 	upstream io.ReadWriteCloser // a *net.TCPConn for a tunnel, which lets splice(2) do the work
 	idle     time.Duration
-	patience time.Duration // for an upstream whose agent has left
+	patience time.Duration // for the side that remains when the other has reset
 	buffers  *buffers
 	moved    atomic.Int64 // unix nanoseconds of the last progress either way
 
-	ended  atomic.Bool // the agent's bytes are no longer wanted
-	left   atomic.Bool // the agent has reset its connection
+	ended  atomic.Bool             // the agent's bytes are no longer wanted
+	left   atomic.Pointer[leaving] // the side that has reset its connection; nil while both are there
 	broken atomic.Bool
 	once   sync.Once
 	cause  *denial // why it broke; read once both directions have ended
@@ -72,7 +68,9 @@ func (x *exchange) passHalfClose(s *splicing, up <-chan int64) int64 {
 	case n := <-up:
 		return n
 	case <-patience.C:
-		_ = s.agent.CloseWrite()
+		if s.left.Load() == nil { // else the agent could take a cut for an end
+			_ = s.agent.CloseWrite()
+		}
 		return <-up
 	}
 }
@@ -104,9 +102,9 @@ func (s *splicing) relay(dst io.Writer, src io.Reader) int64 {
 		if s.broken.Load() || s.ended.Load() {
 			return total
 		}
-		if s.left.Load() {
-			if src != io.Reader(s.agent) {
-				s.hearOut()
+		if gone := s.left.Load(); gone != nil {
+			if gone.remains == src {
+				s.hearOut(gone)
 			}
 			return total
 		}
@@ -123,7 +121,7 @@ func (s *splicing) relay(dst io.Writer, src io.Reader) int64 {
 			if !s.ended.Load() && time.Since(time.Unix(0, s.moved.Load())) >= s.idle {
 				s.broke(errTunnelIdle)
 			}
-		case !s.agentLeft(err):
+		case !s.hasLeft(err):
 			s.broke(err)
 		}
 	}
@@ -170,39 +168,55 @@ func tcpEnd(end any) *net.TCPConn {
 	return nil
 }
 
-// agentLeft reports whether the agent has reset a tunnel, as many clients do that
-// have their answer and leave TLS's own goodbye unread. What the upstream still
-// says decides whether that was an abort; it is told at once that nothing more
-// comes, and the reading of it woken.
-func (s *splicing) agentLeft(err error) bool {
+// leaving is one side of a tunnel that has reset its connection.
+type leaving struct {
+	remains net.Conn // the other side
+	cause   *denial  // what it is if the other side was not done
+}
+
+// hasLeft reports whether err is one side's reset. That is no abort yet: many
+// clients reset once they have their answer, and many servers once they have
+// given it, with TLS's own goodbye unread. Whether the side that remains had said
+// all decides, and the reading of it is woken for that.
+func (s *splicing) hasLeft(err error) bool {
 	upstream, ok := s.upstream.(*net.TCPConn)
-	if !ok || s.blame(err).reason != policy.ClientAborted {
+	if !ok {
 		return false
 	}
-	s.left.Store(true)
-	_ = upstream.SetReadDeadline(time.Unix(1, 0))
+	gone := &leaving{cause: s.blame(err)}
+	switch gone.cause.reason {
+	case policy.ClientAborted:
+		gone.remains = upstream
+	case policy.UpstreamAborted:
+		gone.remains = s.agent
+	default:
+		return false
+	}
+	if s.left.CompareAndSwap(nil, gone) {
+		_ = gone.remains.SetReadDeadline(time.Unix(1, 0))
+	}
 	return true
 }
 
-// lastWords is the most that an upstream may still say to an agent that has left
-// for its answer to count as read whole: a record of TLS.
+// lastWords is the most that one side may still say to another that has left and
+// pass for done: a record of TLS.
 const lastWords = 16 << 10
 
-// hearOut reads the upstream to its end on behalf of an agent that has left.
-func (s *splicing) hearOut() {
-	upstream := s.upstream.(*net.TCPConn) // agentLeft has seen to it
-	_ = upstream.SetReadDeadline(time.Now().Add(s.patience))
-	_, err := io.CopyN(io.Discard, upstream, lastWords)
-	if !errors.Is(err, io.EOF) {
-		s.broke(cmp.Or(err, errAgentLeft))
+// hearOut reads the side that remains to its end, if that is near.
+func (s *splicing) hearOut(gone *leaving) {
+	_ = gone.remains.SetReadDeadline(time.Now().Add(s.patience))
+	if _, err := io.CopyN(io.Discard, gone.remains, lastWords); !errors.Is(err, io.EOF) {
+		s.breakFor(gone.cause)
 	}
 }
 
 // broke notes the first failure and ends both directions. The agent's
 // connection stays open for its end.
-func (s *splicing) broke(err error) {
+func (s *splicing) broke(err error) { s.breakFor(s.blame(err)) }
+
+func (s *splicing) breakFor(cause *denial) {
 	s.once.Do(func() {
-		s.cause = s.blame(err)
+		s.cause = cause
 		s.broken.Store(true)
 		_ = s.upstream.Close()
 		_ = s.agent.SetDeadline(time.Unix(1, 0))
@@ -217,8 +231,6 @@ func (s *splicing) blame(err error) *denial {
 		return fail(policy.UpstreamTimeout, "", err)
 	case errors.Is(err, net.ErrClosed):
 		return fail(policy.Internal, "", err) // cut at the end of a graceful stop
-	case s.left.Load():
-		return fail(policy.ClientAborted, "", err)
 	}
 	if t, ok := s.upstream.(*net.TCPConn); ok && wasReset(t) {
 		return fail(policy.UpstreamAborted, "", err)

@@ -208,32 +208,38 @@ func (b *bench) rawTunnel() (agent, upstream *net.TCPConn) {
 	return agent, upstream
 }
 
-// An agent that resets its connection has aborted only where the upstream had
-// more to say.
+// Who resets a tunnel has aborted it only where the other side was not done.
 func TestTunnelReset(t *testing.T) {
 	for name, c := range map[string]struct {
-		upstream func(c *net.TCPConn) error // once it has read to the end
+		remains  func(c *net.TCPConn) error // what the side that was not reset does
 		outcome  receipts.Outcome
-		reason   string
+		patience time.Duration // with it
 	}{
-		"after the answer":       {(*net.TCPConn).Close, receipts.Forwarded, "ok"},
-		"with a goodbye to come": {sayGoodbye, receipts.Forwarded, "ok"},
-		"amid the answer":        {sayMuch, receipts.Failed, "CLIENT_ABORTED"},
-		"amid a silence":         {saysNothing, receipts.Failed, "CLIENT_ABORTED"},
+		"and the other is done":        {(*net.TCPConn).Close, receipts.Forwarded, time.Hour},
+		"and the other says goodbye":   {sayGoodbye, receipts.Forwarded, time.Hour},
+		"and the other has much more":  {sayMuch, receipts.Failed, time.Hour},
+		"and the other waits for more": {saysNothing, receipts.Failed, time.Nanosecond},
 	} {
-		t.Run(name, func(t *testing.T) {
-			b := start(t, options{policy: anything})
-			agent, upstream := b.rawTunnel()
-			defer func() { _ = upstream.Close() }()
-			must(t, agent.SetLinger(0))
-			must(t, agent.Close())
-			_, err := io.Copy(io.Discard, upstream)
-			must(t, err)
-			must(t, c.upstream(upstream))
-			if r := b.only(); r.Outcome != c.outcome || r.Policy.Reason != c.reason {
-				t.Errorf("%s %s, want %s %s", r.Outcome, r.Policy.Reason, c.outcome, c.reason)
-			}
-		})
+		for _, first := range []string{"agent", "upstream"} {
+			t.Run("by the "+first+" "+name, func(t *testing.T) {
+				b := start(t, options{policy: anything, timeouts: proxy.Timeouts{HalfClose: c.patience}})
+				gone, remains := b.rawTunnel()
+				reason := "CLIENT_ABORTED"
+				if first == "upstream" {
+					gone, remains, reason = remains, gone, "UPSTREAM_ABORTED"
+				}
+				if c.outcome == receipts.Forwarded {
+					reason = "ok"
+				}
+				defer func() { _ = remains.Close() }()
+				must(t, gone.SetLinger(0))
+				must(t, gone.Close())
+				must(t, c.remains(remains))
+				if r := b.only(); r.Outcome != c.outcome || r.Policy.Reason != reason {
+					t.Errorf("%s %s, want %s %s", r.Outcome, r.Policy.Reason, c.outcome, reason)
+				}
+			})
+		}
 	}
 }
 
