@@ -43,6 +43,7 @@ type exchange struct {
 	target    policy.Target
 	decision  policy.Decision
 	pin       *resolver.Pin
+	remote    netip.AddrPort // what was connected to; not valid before
 	receipt   *receipts.Receipt
 	dissolved bool // a CONNECT whose inner exchanges are the record
 	gathered  bool // one of many denials with one receipt

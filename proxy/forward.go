@@ -146,6 +146,7 @@ func (x *exchange) describeConn(route *Route) {
 	if !route.Conn.Remote.IsValid() {
 		return
 	}
+	x.remote = route.Conn.Remote
 	d.Forwarded = &receipts.ForwardedTo{PinnedIP: route.Conn.Remote.Addr().String(), Port: int64(route.Conn.Remote.Port())}
 	if state := route.Conn.TLS; state != nil {
 		d.TLS.Version, d.TLS.ALPN = tlsVersion(state.Version), state.NegotiatedProtocol

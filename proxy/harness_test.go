@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,6 +41,8 @@ type bench struct {
 	addr    string
 	ca      *peers.CA
 	root    *x509.CertPool // what an agent trusts: the interception CA and the test CA
+	proxy   *proxy.Proxy
+	snap    atomic.Pointer[proxy.Snapshot]
 	journal *gatedJournal
 	logs    *logBuffer
 	stop    func()
@@ -47,6 +50,14 @@ type bench struct {
 	secure *peers.Upstream // for up.test and other.test
 	plain  *peers.Upstream
 	raw    net.Listener // an upstream that the test itself plays
+}
+
+// swap replaces the policy, as a reload does.
+func (b *bench) swap(rules string) (cut int) {
+	b.t.Helper()
+	set := loadPolicy(b.t, b.openPorts(rules))
+	b.snap.Store(&proxy.Snapshot{Policy: set.Policy, Version: set.Version, Guard: resolver.NewGuard(set.Policy.Holes(), nil, nil)})
+	return b.proxy.Revalidate()
 }
 
 func (b *bench) rawPort() int { return b.raw.Addr().(*net.TCPAddr).Port }
@@ -87,17 +98,18 @@ func start(t testing.TB, o options) *bench {
 	res, err := resolver.New(resolverConfig(o))
 	must(t, err)
 	guard := resolver.NewGuard(set.Policy.Holes(), []netip.AddrPort{netip.MustParseAddrPort(b.addr)}, nil)
-	snap := &proxy.Snapshot{Policy: set.Policy, Version: set.Version, Guard: guard, Agents: o.agents}
+	b.snap.Store(&proxy.Snapshot{Policy: set.Policy, Version: set.Version, Guard: guard, Agents: o.agents})
 	authority, err := mitm.Open(mitm.Options{Dir: dir, Hosts: set.Policy.InterceptedHosts()})
 	must(t, err)
 	b.root = b.ca.Pool()
 	b.root.AppendCertsFromPEM(authority.RootPEM())
 	ups := proxy.NewUpstreams(proxy.UpstreamConfig{Dial: (&resolver.Dialer{}).Dial, Roots: b.ca.Pool()})
 	p, err := proxy.New(proxy.Config{
-		Tenant: "acme", Agent: "tester", Via: "signet-test", Snapshot: func() *proxy.Snapshot { return snap },
+		Tenant: "acme", Agent: "tester", Via: "signet-test", Snapshot: b.snap.Load,
 		Journal: b.journal, Pins: res, Upstream: ups, Minter: authority, Timeouts: o.timeouts, Now: o.now, Logger: b.logs.logger(),
 	})
 	must(t, err)
+	b.proxy = p
 	server := proxy.NewServer(p)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
@@ -122,6 +134,10 @@ func (b *bench) startPeers(policy string) string {
 	must(b.t, err)
 	b.t.Cleanup(func() { _ = raw.Close() })
 	b.raw = raw
+	return b.openPorts(policy)
+}
+
+func (b *bench) openPorts(policy string) string {
 	return strings.ReplaceAll(policy, "PORT", fmt.Sprintf("%d, %d, %d", b.secure.Port(), b.plain.Port(), b.rawPort()))
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 
@@ -20,7 +21,8 @@ type tunnel struct {
 	hello         hello
 	agent, apiKey string // who opened it
 
-	dissolved atomic.Bool // an inner intent has taken the CONNECT's place
+	cause     atomic.Pointer[denial] // why it was cut
+	dissolved atomic.Bool            // an inner intent has taken the CONNECT's place
 	once      sync.Once
 	closed    chan struct{} // the inner server is done with the connection
 }
@@ -31,6 +33,14 @@ func (t *tunnel) openIntent() string {
 		return ""
 	}
 	return t.intent
+}
+
+// cut ends the tunnel and what is under way inside.
+func (t *tunnel) cut(agent io.Closer) func(*denial) {
+	return func(d *denial) {
+		t.cause.CompareAndSwap(nil, d)
+		_ = agent.Close()
+	}
 }
 
 func (t *tunnel) dissolve() { t.dissolved.Store(true) }
@@ -55,7 +65,6 @@ func (x *exchange) intercept(ctx context.Context) error {
 		return err
 	}
 	defer x.p.live.hold(agent)()
-	defer x.p.Observer.TunnelOpened("intercept")()
 	h, err := x.checkHello(ctx, agent)
 	if err != nil {
 		return err
@@ -64,6 +73,7 @@ func (x *exchange) intercept(ctx context.Context) error {
 		target: x.target, intent: x.receipt.ReceiptID, hello: h, agent: x.agent, apiKey: x.apiKey, closed: make(chan struct{}),
 	}
 	secure := tls.Server(&innerConn{agent, t}, config)
+	defer x.stand("intercept", t.cut(agent))()
 	if err := x.handshake(ctx, secure); err != nil {
 		return err
 	}
@@ -74,6 +84,9 @@ func (x *exchange) intercept(ctx context.Context) error {
 	x.dissolved = t.dissolved.Load()
 	if x.dissolved {
 		return nil
+	}
+	if d := t.cause.Load(); d != nil {
+		return d
 	}
 	return fail(policy.ClientAborted, "", errNothingInside)
 }

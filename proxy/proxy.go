@@ -100,6 +100,9 @@ type Timeouts struct {
 	// upstream has; 1 s. TLS has told it to by then. Later the half-close is passed
 	// on: whoever waits for it would wait for ever.
 	HalfClose time.Duration
+	// Recheck is the shortest time between two looks at a standing connection's
+	// name, whatever its TTL; 10 s: one tunnel must not become a query a second.
+	Recheck time.Duration
 }
 
 // withDefaults fills in what is zero.
@@ -108,6 +111,7 @@ func (t Timeouts) withDefaults() Timeouts {
 	t.ClientHello = cmp.Or(t.ClientHello, 5*time.Second)
 	t.Idle = cmp.Or(t.Idle, 15*time.Minute)
 	t.BodyStall = cmp.Or(t.BodyStall, time.Minute)
+	t.Recheck = cmp.Or(t.Recheck, 10*time.Second)
 	t.HalfClose = cmp.Or(t.HalfClose, time.Second)
 	return t
 }
@@ -135,6 +139,7 @@ type Proxy struct {
 	sessions sessions
 	inner    *innerServer
 	live     live
+	standing standing
 	buffers  buffers
 	denials  coalescer
 }
@@ -155,6 +160,7 @@ func New(c Config) (*Proxy, error) {
 		c.Now = time.Now
 	}
 	p := &Proxy{Config: c, denials: coalescer{journal: c.Journal, log: c.Logger, now: c.Now, windows: make(map[string]*window)}}
+	p.standing.minRecheck = c.Timeouts.Recheck
 	p.inner = newInnerServer(p)
 	return p, nil
 }
@@ -174,6 +180,7 @@ func (p *Proxy) drain(ctx context.Context) error {
 // end cuts what is left and returns once its receipts are written.
 func (p *Proxy) end() {
 	p.inner.close()
+	p.standing.cut()
 	p.live.cut()
 	<-p.live.drained()
 	p.denials.flush()

@@ -37,11 +37,12 @@ type splicing struct {
 // splice carries a tunnel, or what follows a 101. The agent's close is left to the
 // receipt's end. afterUpstream is called when the upstream has closed its side
 // first, with a channel that is ready once the agent has closed its own.
-func (x *exchange) splice(agent *agentConn, upstream io.ReadWriteCloser, afterUpstream func(*splicing, <-chan int64) int64) error {
+func (x *exchange) splice(mode string, agent *agentConn, upstream io.ReadWriteCloser, afterUpstream func(*splicing, <-chan int64) int64) error {
 	s := &splicing{
 		agent: agent, upstream: upstream, idle: x.p.Timeouts.Idle, patience: x.p.Timeouts.HalfClose, buffers: &x.p.buffers,
 	}
 	s.note()
+	defer x.stand(mode, s.cut)()
 	up := make(chan int64, 1)
 	go func() {
 		n := s.relay(upstream, agent)
@@ -206,15 +207,16 @@ const lastWords = 16 << 10
 func (s *splicing) hearOut(gone *leaving) {
 	_ = gone.remains.SetReadDeadline(time.Now().Add(s.patience))
 	if _, err := io.CopyN(io.Discard, gone.remains, lastWords); !errors.Is(err, io.EOF) {
-		s.breakFor(gone.cause)
+		s.cut(gone.cause)
 	}
 }
 
 // broke notes the first failure and ends both directions. The agent's
 // connection stays open for its end.
-func (s *splicing) broke(err error) { s.breakFor(s.blame(err)) }
+func (s *splicing) broke(err error) { s.cut(s.blame(err)) }
 
-func (s *splicing) breakFor(cause *denial) {
+// cut is broke with the cause known.
+func (s *splicing) cut(cause *denial) {
 	s.once.Do(func() {
 		s.cause = cause
 		s.broken.Store(true)

@@ -32,12 +32,10 @@ func (x *exchange) tunnelThrough(ctx context.Context) error {
 		return err
 	}
 	defer x.p.live.hold(agent)()
-	defer x.p.Observer.TunnelOpened("opaque")()
-
 	if _, err := x.checkHello(ctx, agent); err != nil {
 		return err
 	}
-	return x.splice(agent, upstream, x.passHalfClose)
+	return x.splice("opaque", agent, upstream, x.passHalfClose)
 }
 
 // hijack takes the agent's connection over and writes first to it.

@@ -22,8 +22,7 @@ func (x *exchange) switchProtocols(resp *http.Response) error {
 	}
 	defer x.p.live.hold(agent)()
 	defer x.p.live.hold(upstream)()
-	defer x.p.Observer.TunnelOpened("websocket")()
-	return x.splice(agent, upstream, endWithUpstream)
+	return x.splice("websocket", agent, upstream, endWithUpstream)
 }
 
 // switchingHead is the 101 answer as it goes to the agent.
