@@ -41,14 +41,16 @@ func Compile(files []File) (*Policy, error) {
 // compiler fills a policy from files, one after the other.
 type compiler struct {
 	reader
-	policy *Policy
-	rules  int
-	modeIn string            // file that set the mode
-	named  map[string]string // file that each name was first used in
+	policy   *Policy
+	rules    int
+	modeIn   string            // file that set the mode
+	limitsIn string            // file that set the limits over all rules
+	named    map[string]string // file that each name was first used in
 }
 
 func (c *compiler) file(f File) {
 	c.reader = reader{path: f.Path, errs: c.errs}
+	before := len(c.errs)
 	root := c.document(f.Data)
 	if root == nil {
 		return
@@ -57,7 +59,6 @@ func (c *compiler) file(f File) {
 	if keys == nil {
 		return
 	}
-	before := len(c.errs)
 	c.version(root, keys["version"])
 	c.mode(keys["mode"])
 	for _, n := range c.list(keys["rules"], "rules") {
@@ -66,6 +67,10 @@ func (c *compiler) file(f File) {
 	for _, n := range c.list(keys["deny"], "deny") {
 		c.deny(n)
 	}
+	for _, n := range c.list(keys["patterns"], "patterns") {
+		c.suspect(n)
+	}
+	c.agentLimits(keys["limits"])
 	if n := keys["addresses"]; n != nil {
 		c.addresses(n)
 	}
@@ -109,6 +114,7 @@ func (c *compiler) allow(n *yaml.Node) {
 	r.paths = c.paths(keys["paths"])
 	r.agents = c.agents(keys["agents"])
 	r.intercept = c.truth(keys["intercept"], "intercept")
+	r.limits = c.limits(keys["limits"])
 	c.consistent(n, r, keys)
 	for _, h := range c.list(keys["hosts"], "hosts") {
 		p, ok := c.host(h)
@@ -141,6 +147,9 @@ func (c *compiler) consistent(n *yaml.Node, r *rule, keys map[string]*yaml.Node)
 	case r.schemes&overTLS == schemeWSS:
 		c.complain(keys["schemes"], "wss cannot be told from https inside a tunnel; add intercept: true, or list https too")
 	}
+	if l := r.limits; l != nil && r.schemes&overTLS == 0 && (l.Tunnels != 0 || l.TunnelIdle != 0 || l.TunnelLifetime != 0) {
+		c.complain(keys["limits"], "limits on tunnels do nothing without https or wss in schemes")
+	}
 	if r.schemes&plaintext != 0 && keys["ports"] == nil {
 		c.complain(keys["schemes"], "http and ws need ports: the default is 443 alone; add ports: [80] or what the service uses")
 	}
@@ -166,7 +175,7 @@ func (c *compiler) deny(n *yaml.Node) {
 // logs, receipts and headers.
 var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-// begin reads what rules and deny entries share, and sets the name that errors
+// begin reads what rules, deny entries and patterns share, and sets the name that errors
 // show until endRule.
 func (c *compiler) begin(n *yaml.Node, what string, known []string) map[string]*yaml.Node {
 	if n.Kind == yaml.MappingNode {
@@ -192,7 +201,7 @@ func (c *compiler) begin(n *yaml.Node, what string, known []string) map[string]*
 	default:
 		c.named[name] = c.path
 	}
-	if keys["hosts"] == nil {
+	if keys["hosts"] == nil && slices.Contains(known, "hosts") {
 		c.complain(n, "%s needs hosts", what)
 	}
 	return keys

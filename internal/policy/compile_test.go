@@ -32,12 +32,12 @@ deny:
 addresses: {permit: []}
 `, `
 p.yaml:3: unknown key "rule" (did you mean rules?)
-p.yaml:4: unknown key "limits" (known here: version, mode, rules, deny, addresses)
-p.yaml:5: unknown key "<<" (known here: version, mode, rules, deny, addresses)
+p.yaml:4: limits is empty; leave the key out, or limit something
+p.yaml:5: unknown key "<<" (known here: version, mode, rules, deny, patterns, limits, addresses)
 p.yaml:7: rule "a": unknown key "port" (did you mean ports?)
 p.yaml:7: rule "a": unknown key "methds" (did you mean methods?)
 p.yaml:7: rule "a": unknown key "intercepted" (did you mean intercept?)
-p.yaml:7: rule "a": unknown key "x\ny" (known here: name, hosts, ports, schemes, methods, paths, agents, intercept)
+p.yaml:7: rule "a": unknown key "x\ny" (known here: name, hosts, ports, schemes, methods, paths, agents, intercept, limits)
 p.yaml:9: rule "b": unknown key "ports" (known here: name, hosts)
 p.yaml:10: unknown key "permit" (known here: allow)`},
 		{"keys twice", "version: 1\nversion: 1\nrules:\n  - {name: a, hosts: [a.example], hosts: [b.example]}\n", `
@@ -228,6 +228,73 @@ p.yaml:8: rule "e": intercept does nothing without https or wss in schemes
 p.yaml:9: rule "f": http and ws need ports: the default is 443 alone; add ports: [80] or what the service uses
 p.yaml:10: rule "g": methods cannot be seen inside https; add intercept: true, or leave them out
 p.yaml:10: rule "g": http and ws need ports: the default is 443 alone; add ports: [80] or what the service uses`},
+		{"limits", `
+version: 1
+rules:
+  - {name: a, hosts: [a.example], limits: 5}
+  - {name: b, hosts: [a.example], limits: {request_per_second: 5}}
+  - {name: c, hosts: [a.example], limits: {requests_per_second: 0, concurrent: "5", tunnels: 1.5, request_bytes: 0, response_bytes: 10 MB}}
+  - {name: d, hosts: [a.example], limits: {burst: 5, requests_per_second: 1000001, request_bytes: -1, response_bytes: 9999999GB}}
+  - {name: e, hosts: [a.example], limits: {tunnel_idle: 15, tunnel_lifetime: 721h, request_bytes: 10mb, response_bytes: [1]}}
+  - {name: f, hosts: [a.example], limits: {tunnel_idle: -1s, tunnel_lifetime: soon, requests_per_second: many}}
+  - {name: g, hosts: [a.example], limits: {burst: 5}}
+  - {name: h, hosts: [a.example], schemes: [http], ports: [80], limits: {tunnels: 5}}
+limits: {concurrent: }
+`, `
+p.yaml:4: rule "a": limits is a mapping of keys to values, not the number "5"
+p.yaml:5: rule "b": unknown key "request_per_second" (did you mean requests_per_second?)
+p.yaml:6: rule "c": requests_per_second is a whole number from 1 to 1000000, not the number "0"
+p.yaml:6: rule "c": concurrent is a whole number from 1 to 1000000, not "5"
+p.yaml:6: rule "c": tunnels is a whole number from 1 to 1000000, not the number "1.5"
+p.yaml:6: rule "c": request_bytes is a size of at least one byte, such as 500000, 500KB, 10MB or 64MiB, and at most 1000000 GB, not the number "0"
+p.yaml:6: rule "c": response_bytes is a size of at least one byte, such as 500000, 500KB, 10MB or 64MiB, and at most 1000000 GB, not "10 MB"
+p.yaml:7: rule "d": requests_per_second is a whole number from 1 to 1000000, not the number "1000001"
+p.yaml:7: rule "d": request_bytes is a size of at least one byte, such as 500000, 500KB, 10MB or 64MiB, and at most 1000000 GB, not the number "-1"
+p.yaml:7: rule "d": response_bytes is a size of at least one byte, such as 500000, 500KB, 10MB or 64MiB, and at most 1000000 GB, not "9999999GB"
+p.yaml:8: rule "e": request_bytes is a size of at least one byte, such as 500000, 500KB, 10MB or 64MiB, and at most 1000000 GB, not "10mb"
+p.yaml:8: rule "e": response_bytes is a size of at least one byte, such as 500000, 500KB, 10MB or 64MiB, and at most 1000000 GB, not a list
+p.yaml:8: rule "e": tunnel_idle is a duration such as 30s, 15m or 8h, of at most 24h, not the number "15"
+p.yaml:8: rule "e": tunnel_lifetime is a duration such as 30s, 15m or 8h, of at most 720h, not "721h"
+p.yaml:9: rule "f": requests_per_second is a whole number from 1 to 1000000, not "many"
+p.yaml:9: rule "f": tunnel_idle is a duration such as 30s, 15m or 8h, of at most 24h, not "-1s"
+p.yaml:9: rule "f": tunnel_lifetime is a duration such as 30s, 15m or 8h, of at most 720h, not "soon"
+p.yaml:10: rule "g": burst needs requests_per_second, which it is a burst of
+p.yaml:11: rule "h": limits on tunnels do nothing without https or wss in schemes
+p.yaml:12: concurrent is a whole number from 1 to 1000000, not nothing`},
+		{"patterns", `
+version: 1
+rules: [{name: r, hosts: [a.example]}]
+patterns:
+  - secret
+  - {match: a, action: deny}
+  - {name: r, match: a, action: deny}
+  - {name: a, match: a}
+  - {name: b, action: flag}
+  - {name: c, match: "(", action: flag}
+  - {name: d, match: "a*", action: flag}
+  - {name: e, match: "(?=a)b", action: flag}
+  - {name: f, match: a, action: warn, hosts: [b.example]}
+  - {name: g, match: "(.{100}){11}", action: flag}
+  - {name: h, match: 7, action: ""}
+  - {name: i, match: "` + strings.Repeat("a", 1025) + `", action: deny}
+  - {name: j, match: "a{900}b{900}c{900}", action: deny}
+`, `
+p.yaml:5: a pattern is a mapping of keys to values, not "secret"
+p.yaml:6: a pattern needs a name, which receipts and metrics show
+p.yaml:7: rule "r": the name is taken already, in p.yaml
+p.yaml:8: rule "a": a pattern needs an action: deny or flag
+p.yaml:9: rule "b": a pattern needs match, a regular expression (RE2)
+p.yaml:10: rule "c": match is not a regular expression (RE2): "missing closing ): ` + "`(`" + `"
+p.yaml:11: rule "d": match "a*" fits everything, since it fits nothing at all
+p.yaml:12: rule "e": match is not a regular expression (RE2): "invalid or unsupported Perl syntax: ` + "`(?=`" + `"
+p.yaml:13: rule "f": unknown key "hosts" (known here: name, match, action)
+p.yaml:13: rule "f": action "warn" is not known; write deny or flag
+p.yaml:14: rule "g": match is not a regular expression (RE2): "invalid repeat count: ` + "`{11}`" + `"
+p.yaml:15: rule "h": match is a string, not the number "7"
+p.yaml:15: rule "h": action is empty
+p.yaml:16: rule "i": match is 1025 bytes long, and at most 1024
+p.yaml:17: rule "j": match is too large when it is compiled (more than 2000 steps); write shorter repetitions`},
+		{"too many patterns", "version: 1\npatterns:\n" + manyPatterns(66), `p.yaml:67: rule "p64": this is pattern 65, and there are at most 64; join some with |`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p, err := Compile([]File{{Path: "p.yaml", Data: []byte(tt.text)}})
@@ -239,6 +306,14 @@ p.yaml:10: rule "g": http and ws need ports: the default is 443 alone; add ports
 			}
 		})
 	}
+}
+
+func manyPatterns(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "  - {name: p%d, match: x%d, action: flag}\n", i, i)
+	}
+	return b.String()
 }
 
 func TestCompileSeveralFiles(t *testing.T) {
@@ -263,6 +338,10 @@ func TestCompileSeveralFiles(t *testing.T) {
 30.yaml:4: rule "b": "*" alone would match every host; name the hosts, or write a wildcard under a domain, as in "*.example.com"`
 	if fmt.Sprint(err) != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+	limits := []File{{Path: "a.yaml", Data: []byte("version: 1\nlimits: {concurrent: 1}\n")}, {Path: "b.yaml", Data: []byte("version: 1\nlimits: {concurrent: 2}\n")}}
+	if _, err := Compile(limits); fmt.Sprint(err) != "b.yaml:2: limits are in a.yaml already; set them in one file" {
+		t.Errorf("limits in two files: %v", err)
 	}
 	var one *Error
 	if !errors.As(err, &one) || one.Path != "30.yaml" || one.Line != 2 {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -119,7 +120,7 @@ func TestDecideLayers(t *testing.T) {
 			Allowed: tt.reason == OK, Reason: tt.reason, Rule: tt.rule, Mode: Enforce,
 			Intercept: intercept, Pattern: strings.TrimPrefix(tt.extra, "intercept "),
 		}
-		if d != want {
+		if !reflect.DeepEqual(d, want) {
 			t.Errorf("%s:\n got %+v\nwant %+v", tt.in, d, want)
 		}
 		if d.Carries() != d.Allowed {
@@ -162,7 +163,7 @@ func TestReportModeRelaxesRulesOnly(t *testing.T) {
 			t.Errorf("%s: %+v, carries %v", in, d, d.Carries())
 		}
 	}
-	relaxed := []Reason{HostNotAllowed, HostDenied, SchemeNotAllowed, PortNotAllowed, MethodNotAllowed, PathNotAllowed}
+	relaxed := []Reason{HostNotAllowed, HostDenied, SchemeNotAllowed, PortNotAllowed, MethodNotAllowed, PathNotAllowed, SuspiciousPattern}
 	for _, r := range Reasons() {
 		if got, want := (Decision{Mode: Report, Reason: r}).Carries(), slices.Contains(relaxed, r); got != want {
 			t.Errorf("report mode carries %s: %v, want %v", r, got, want)

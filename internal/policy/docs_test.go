@@ -56,7 +56,7 @@ func TestDocsHaveEveryReason(t *testing.T) {
 // key.
 func TestDocsHaveEveryKey(t *testing.T) {
 	var keys []string
-	for prefix, list := range map[string][]string{"": fileKeys, "rules[].": ruleKeys, "deny[].": denyKeys, "addresses.": addressesKeys} {
+	for prefix, list := range map[string][]string{"": fileKeys, "rules[].": ruleKeys, "deny[].": denyKeys, "patterns[].": patternKeys, "limits.": limitKeys, "addresses.": addressesKeys} {
 		for _, k := range list {
 			if k != "addresses" { // which is only the way to addresses.allow
 				keys = append(keys, prefix+k)

@@ -20,11 +20,13 @@ const (
 // Policy is compiled and immutable; it can be used by any number of goroutines.
 // The policy of no files denies everything.
 type Policy struct {
-	mode      Mode
-	allow     hostIndex
-	deny      hostIndex
-	holes     []netip.Prefix
-	intercept []string
+	mode        Mode
+	allow       hostIndex
+	deny        hostIndex
+	suspicious  []suspicious
+	agentLimits *Limits
+	holes       []netip.Prefix
+	intercept   []string
 }
 
 // Request is what a decision is about.
@@ -39,10 +41,12 @@ type Request struct {
 type Decision struct {
 	Allowed   bool
 	Reason    Reason
-	Rule      string // of rule or deny entry: what decided, or came nearest to allowing; "" where no rule knows the host
+	Rule      string // of rule, deny entry or pattern: what decided, or came nearest to allowing; "" where no rule knows the host
 	Mode      Mode
-	Intercept bool   // an allowed CONNECT is to be terminated, and each request in it decided again
-	Pattern   string // the rule's host pattern that matched, a bounded label for metrics; "" where none did
+	Intercept bool     // a CONNECT that goes on is to be terminated, and each request in it decided again
+	Pattern   string   // the rule's host pattern that matched, a bounded label for metrics; "" where none did
+	Flags     []string // names of the patterns that only flag and matched, where the request goes on; nil for none
+	Limits    *Limits  // of the rule that allows; nil where none does, and where it has none
 }
 
 // Carries tells whether the request goes on: it is allowed, or the policy only
@@ -54,6 +58,10 @@ func (d Decision) Carries() bool {
 // Mode is the policy's mode.
 func (p *Policy) Mode() Mode { return p.mode }
 
+// AgentLimits bound what each agent uses over all rules; nil where the policy has
+// none.
+func (p *Policy) AgentLimits() *Limits { return p.agentLimits }
+
 // Holes are the operator's address ranges that may be dialled although they are
 // special (addresses.allow).
 func (p *Policy) Holes() []netip.Prefix { return slices.Clone(p.holes) }
@@ -62,8 +70,9 @@ func (p *Policy) Holes() []netip.Prefix { return slices.Clone(p.holes) }
 // names, *.name, **.name, and literals without brackets.
 func (p *Policy) InterceptedHosts() []string { return slices.Clone(p.intercept) }
 
-// Decide asks the deny list, then the rules. A rule allows what passes all its
-// layers; of the rules that fail, the one that came furthest gives the reason.
+// Decide asks the deny list, then the rules, then the patterns. A rule allows
+// what passes all its layers; of the rules that fail, the one that came furthest
+// gives the reason.
 func (p *Policy) Decide(r *Request) Decision {
 	denied := Decision{Mode: p.mode, Reason: HostDenied}
 	first := -1
@@ -75,6 +84,9 @@ func (p *Policy) Decide(r *Request) Decision {
 		}
 	})
 	if first >= 0 {
+		if denied.Carries() {
+			denied.suspect(p.suspicious, &r.Target)
+		}
 		return denied
 	}
 	best, found := finding{layer: atHost}, false
@@ -94,8 +106,12 @@ func (p *Policy) Decide(r *Request) Decision {
 	if found {
 		d.Rule = best.rule.name
 	}
-	d.Allowed = best.layer == passed
-	d.Intercept = d.Allowed && r.Tunnel && intercept
+	if best.layer == passed {
+		d.Allowed, d.Intercept, d.Limits = true, r.Tunnel && intercept, best.rule.limits
+	}
+	if d.Carries() {
+		d.suspect(p.suspicious, &r.Target)
+	}
 	return d
 }
 

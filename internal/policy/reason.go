@@ -110,10 +110,10 @@ func (r Reason) explain() explanation {
 }
 
 // relaxed tells whether report mode carries what this reason would deny. It is
-// the rules that report mode tries out; everything else always holds.
+// the rules and patterns that report mode tries out; everything else always holds.
 func (r Reason) relaxed() bool {
 	switch r {
-	case HostNotAllowed, HostDenied, SchemeNotAllowed, PortNotAllowed, MethodNotAllowed, PathNotAllowed:
+	case HostNotAllowed, HostDenied, SchemeNotAllowed, PortNotAllowed, MethodNotAllowed, PathNotAllowed, SuspiciousPattern:
 		return true
 	}
 	return false

@@ -13,6 +13,7 @@ type rule struct {
 	paths     []pathPattern
 	agents    []string
 	intercept bool
+	limits    *Limits // nil: none
 }
 
 // layer is the step that a request fails at, in the order of the steps.
