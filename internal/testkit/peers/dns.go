@@ -12,8 +12,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// DNS is an authoritative server over UDP and TCP, both on one loopback port. A
-// name that was never set does not exist (NXDOMAIN). It counts every query.
+// DNS is an authoritative server over UDP and TCP, both on one port. A name
+// that was never set does not exist (NXDOMAIN). It counts every query.
 type DNS struct {
 	addr    netip.AddrPort
 	servers []*dns.Server
@@ -50,8 +50,11 @@ type zoneName struct {
 }
 
 // StartDNS serves on 127.0.0.1, on a port that is free for both transports.
-func StartDNS() (*DNS, error) {
-	packets, listener, err := listenBoth()
+func StartDNS() (*DNS, error) { return StartDNSAt("127.0.0.1:0") }
+
+// StartDNSAt serves at address, whose port may be 0.
+func StartDNSAt(address string) (*DNS, error) {
+	packets, listener, err := listenBoth(address)
 	if err != nil {
 		return nil, fmt.Errorf("start a DNS server: %w", err)
 	}
@@ -62,11 +65,11 @@ func StartDNS() (*DNS, error) {
 }
 
 // listenBoth tries until a port that is free for UDP is free for TCP too.
-func listenBoth() (net.PacketConn, net.Listener, error) {
+func listenBoth(address string) (net.PacketConn, net.Listener, error) {
 	var config net.ListenConfig
 	var last error
 	for range 64 {
-		packets, err := config.ListenPacket(context.Background(), "udp", "127.0.0.1:0")
+		packets, err := config.ListenPacket(context.Background(), "udp", address)
 		if err != nil {
 			return nil, nil, err
 		}

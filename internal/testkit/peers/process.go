@@ -28,10 +28,14 @@ type Process struct {
 }
 
 // StartProcess starts cmd. Its standard error, and its standard output too
-// unless the caller has taken it, are kept by line for Line and Output.
+// unless the caller has taken it, are kept by line for Line and Output. A user
+// and capabilities that cmd.SysProcAttr names are kept.
 func StartProcess(cmd *exec.Cmd) (*Process, error) {
 	p := &Process{cmd: cmd, done: make(chan struct{}), moved: make(chan struct{})}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
 	reader, writer := io.Pipe()
 	if cmd.Stdout == nil {
 		cmd.Stdout = writer
