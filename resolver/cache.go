@@ -22,8 +22,8 @@ func newCache(size int) *cache {
 	return &cache{size: size, byName: make(map[string]*list.Element), order: list.New()}
 }
 
-// get returns the entry of name if it is still good at now. One that is not is
-// forgotten: a stale answer is never served.
+// get returns the entry of name if it is still good at now: a stale answer is
+// never served.
 func (c *cache) get(name string, now time.Time) *entry {
 	el, ok := c.byName[name]
 	if !ok {
@@ -31,13 +31,23 @@ func (c *cache) get(name string, now time.Time) *entry {
 	}
 	e := el.Value.(*cached).entry
 	if !now.Before(e.expires) {
-		c.remove(el)
 		return nil
 	}
 	c.order.MoveToFront(el)
 	return e
 }
 
+// before returns what name led to last, though it be expired; nil if nothing is
+// known.
+func (c *cache) before(name string) *Pin {
+	if el, ok := c.byName[name]; ok {
+		return el.Value.(*cached).entry.last()
+	}
+	return nil
+}
+
+// put stores e, even where it is expired from the start: what a name led to is
+// compared with what it leads to next.
 func (c *cache) put(name string, e *entry) {
 	if el, ok := c.byName[name]; ok {
 		c.remove(el)

@@ -1,13 +1,12 @@
 package resolver
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
-	"strings"
 	"time"
-
-	"github.com/miekg/dns"
 )
 
 const (
@@ -22,12 +21,31 @@ const (
 // Config configures a Resolver. The zero value asks the nameservers of
 // /etc/resolv.conf.
 type Config struct {
-	// Upstreams are the recursive resolvers to ask, as udp://IP:PORT (port 53
-	// may be left out); tried in order. UDP first, TCP for an answer that is
-	// truncated or not an exact echo. By IP only: a resolver's own name would
-	// have to be resolved. Default: the nameserver lines of /etc/resolv.conf;
-	// its search list is never used.
+	// Upstreams are the recursive resolvers to ask, tried in order, those that do
+	// not answer after the others:
+	//
+	//	udp://IP:PORT                        port 53 by default; UDP, and TCP for
+	//	                                     what is truncated or no exact echo
+	//	tls://IP:PORT?name=NAME              DNS over TLS (RFC 7858), port 853
+	//	https://IP:PORT/dns-query?name=NAME  DNS over HTTPS (RFC 8484), port 443
+	//
+	// By IP only: a resolver's own name would have to be resolved. NAME is what
+	// its certificate must be for; the IP address itself by default. The default
+	// list is the nameserver lines of /etc/resolv.conf; its search list is never
+	// used.
 	Upstreams []string
+
+	// Roots are what the certificates of Upstreams are verified against. Default:
+	// the system's.
+	Roots *x509.CertPool
+
+	// RequireAD refuses answers without the AD bit: those that the upstream has
+	// not validated by DNSSEC (RFC 4035, section 3.2.3), names that are not signed
+	// included. The bit says no more than what the path to the upstream is worth.
+	RequireAD bool
+
+	// Zones are suffixes with upstreams, or with open addresses, of their own.
+	Zones []Zone
 
 	// Hosts are static entries, which no upstream is asked about. They are
 	// classified like any other answer.
@@ -42,6 +60,9 @@ type Config struct {
 
 	// Observer is told what happens, for metrics. May be nil.
 	Observer Observer
+
+	// Logger is told of rebinding, and of upstreams that do not answer. May be nil.
+	Logger *slog.Logger
 
 	// Now is the clock by which answers expire. Default time.Now.
 	Now func() time.Time
@@ -63,6 +84,17 @@ type Observer interface {
 	Cache(hit bool)
 	// Denied is called for each pin that was refused; class is one of Classes.
 	Denied(class string)
+	// Rebound is called once for each answer that is noticed as rebinding: see
+	// Pin.Rebound. class is that of the address that it led to; allowed says
+	// whether a hole let it pass.
+	Rebound(class string, allowed bool)
+	// Query is called for each question put to an upstream, which is named as in
+	// Pin.Resolver. result is answered, refused, timeout or failed; refused is an
+	// answer with an error code, or without the AD bit where that is required.
+	Query(upstream, result string)
+	// Upstream is called for each upstream by New, and whenever it is passed over
+	// for not answering (up is false) or answers again.
+	Upstream(upstream string, up bool)
 }
 
 // nobody observes nothing.
@@ -71,56 +103,9 @@ type nobody struct{}
 func (nobody) Lookup(string, time.Duration) {}
 func (nobody) Cache(bool)                   {}
 func (nobody) Denied(string)                {}
-
-// parseUpstreams returns the servers of c, or every error in them.
-func parseUpstreams(addresses []string) ([]upstream, error) {
-	if len(addresses) == 0 {
-		return systemUpstreams(resolvConf)
-	}
-	var list []upstream
-	var errs []error
-	for i, s := range addresses {
-		u, err := parseUpstream(s)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("resolver.upstreams[%d] %q: %w", i, s, err))
-			continue
-		}
-		list = append(list, u)
-	}
-	return list, errors.Join(errs...)
-}
-
-func parseUpstream(s string) (upstream, error) {
-	scheme, address, ok := strings.Cut(s, "://")
-	if !ok || scheme != "udp" {
-		return nil, errors.New("must have the form udp://IP:PORT")
-	}
-	if ap, err := netip.ParseAddrPort(address); err == nil && ap.Port() != 0 {
-		return newPlain(ap), nil
-	}
-	if a, err := netip.ParseAddr(strings.Trim(address, "[]")); err == nil {
-		return newPlain(netip.AddrPortFrom(a, 53)), nil
-	}
-	return nil, errors.New("must name the server by IP address, with a port from 1 to 65535 or none; an IPv6 address with a port stands in brackets")
-}
-
-func systemUpstreams(file string) ([]upstream, error) {
-	const remedy = "list the servers under resolver.upstreams, as udp://IP:PORT"
-	c, err := dns.ClientConfigFromFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("reading the nameservers of this machine: %w; %s", err, remedy)
-	}
-	var list []upstream
-	for _, s := range c.Servers {
-		if a, err := netip.ParseAddr(s); err == nil {
-			list = append(list, newPlain(netip.AddrPortFrom(a, 53)))
-		}
-	}
-	if len(list) == 0 {
-		return nil, fmt.Errorf("%s names no nameserver; %s", file, remedy)
-	}
-	return list, nil
-}
+func (nobody) Rebound(string, bool)         {}
+func (nobody) Query(string, string)         {}
+func (nobody) Upstream(string, bool)        {}
 
 // parseHosts returns the static answers by name, or every error in them.
 func parseHosts(hosts []Host) (map[string]answer, error) {

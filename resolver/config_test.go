@@ -17,16 +17,16 @@ func TestUpstreams(t *testing.T) {
 		"udp://[fd00::1]":      "udp://[fd00::1]:53",
 		"udp://fd00::1":        "udp://[fd00::1]:53",
 	} {
-		list, err := parseUpstreams([]string{in})
-		if err != nil || list[0].String() != want {
-			t.Errorf("%s: %v, %v", in, list, err)
+		u, err := parseUpstream(in, nil)
+		if err != nil || u.String() != want {
+			t.Errorf("%s: %v, %v", in, u, err)
 		}
 	}
 }
 
 func TestNewNamesEveryMistake(t *testing.T) {
 	_, err := New(Config{
-		Upstreams: []string{"udp://dns.example:53", "10.0.0.1", "udp://10.0.0.1:0", "udp://10.0.0.1:65536", "udp://10.0.0.1", "tls://10.0.0.1"},
+		Upstreams: []string{"udp://dns.example:53", "10.0.0.1", "udp://10.0.0.1:0", "udp://10.0.0.1:65536", "udp://10.0.0.1", "tcp://10.0.0.1"},
 		Hosts: []Host{
 			{Name: "erp.example", Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.1")}},
 			{Name: "ERP.example.", Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.2")}},
@@ -42,7 +42,7 @@ func TestNewNamesEveryMistake(t *testing.T) {
 	}
 	for _, want := range []string{
 		`resolver.upstreams[0] "udp://dns.example:53": must name the server by IP address`,
-		`resolver.upstreams[1] "10.0.0.1": must have the form udp://IP:PORT`,
+		`resolver.upstreams[1] "10.0.0.1": must have the form udp://IP:PORT, tls://`,
 		"resolver.upstreams[2]", "resolver.upstreams[3]", "resolver.upstreams[5]",
 		`resolver.hosts[1]: "ERP.example." is listed twice`,
 		`resolver.hosts[2]: "a b" is not a host name`,

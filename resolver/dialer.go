@@ -45,7 +45,7 @@ func (d *Dialer) Dial(ctx context.Context, p *Pin, port uint16, g *Guard) (*net.
 	err := error(&DialError{Host: p.Host, Port: port, Err: errors.New("the pin holds no address")})
 	for i, a := range p.Addrs {
 		var conn *net.TCPConn
-		conn, err = d.dialAddr(ctx, netip.AddrPortFrom(a, port), len(p.Addrs)-i, p.Host, g)
+		conn, err = d.dialAddr(ctx, netip.AddrPortFrom(a, port), len(p.Addrs)-i, p, g)
 		if err == nil {
 			return conn, nil
 		}
@@ -58,7 +58,7 @@ func (d *Dialer) Dial(ctx context.Context, p *Pin, port uint16, g *Guard) (*net.
 
 // dialAddr connects to one address. left counts the addresses that still share
 // the time of ctx, this one included.
-func (d *Dialer) dialAddr(ctx context.Context, ap netip.AddrPort, left int, host string, g *Guard) (*net.TCPConn, error) {
+func (d *Dialer) dialAddr(ctx context.Context, ap netip.AddrPort, left int, p *Pin, g *Guard) (*net.TCPConn, error) {
 	ctx, cancel := share(ctx, left, minDialShare)
 	defer cancel()
 	network := "tcp4"
@@ -73,24 +73,24 @@ func (d *Dialer) dialAddr(ctx context.Context, ap netip.AddrPort, left int, host
 		FallbackDelay:   -1,
 		KeepAliveConfig: keepAlive,
 		ControlContext: func(_ context.Context, network, address string, _ syscall.RawConn) error {
-			return recheck(network, address, ap, host, g)
+			return recheck(network, address, ap, p, g)
 		},
 	}
 	conn, err := nd.DialContext(ctx, network, ap.String())
 	if err != nil {
-		return nil, dialError(err, host, ap)
+		return nil, dialError(err, p.Host, ap)
 	}
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok || remote(conn) != ap {
 		_ = conn.Close()
-		return nil, dialError(fmt.Errorf("connected to %s, which is not the pinned address", conn.RemoteAddr()), host, ap)
+		return nil, dialError(fmt.Errorf("connected to %s, which is not the pinned address", conn.RemoteAddr()), p.Host, ap)
 	}
 	return tcp, nil
 }
 
 // recheck runs between the making of a socket and its connect, on the address
 // that the kernel will be given.
-func recheck(network, address string, want netip.AddrPort, host string, g *Guard) error {
+func recheck(network, address string, want netip.AddrPort, p *Pin, g *Guard) error {
 	if network != "tcp4" && network != "tcp6" {
 		return fmt.Errorf("refusing network %q: only tcp4 and tcp6 are dialled", network)
 	}
@@ -101,8 +101,8 @@ func recheck(network, address string, want netip.AddrPort, host string, g *Guard
 	if got != want {
 		return fmt.Errorf("refusing %s, which is not the pinned address", got)
 	}
-	if v := g.Endpoint(got); !v.Allowed {
-		return &DeniedError{Host: host, Addr: got.Addr(), Verdict: v}
+	if v := g.endpoint(got, p.holes); !v.Allowed {
+		return &DeniedError{Host: p.Host, Addr: got.Addr(), Verdict: v}
 	}
 	return nil
 }

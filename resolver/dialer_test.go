@@ -132,7 +132,7 @@ func TestRecheck(t *testing.T) {
 		{"tcp4", "10.0.0.1:443", netip.MustParseAddrPort("10.0.0.1:443"), false},
 		{"tcp6", "[fe80::1%eth0]:443", netip.MustParseAddrPort("[fe80::1%eth0]:443"), false},
 	} {
-		if err := recheck(c.network, c.address, c.want, host, g); (err == nil) != c.ok {
+		if err := recheck(c.network, c.address, c.want, &Pin{Host: host}, g); (err == nil) != c.ok {
 			t.Errorf("%s %s: %v", c.network, c.address, err)
 		}
 	}

@@ -54,3 +54,21 @@ func localNAT64(b [16]byte) netip.Addr {
 	}
 	return netip.AddrFrom4([4]byte{b[6], b[7], b[9], b[10]})
 }
+
+// translatedIPv4 decodes the layout of RFC 6052 section 2.2: the IPv4 address
+// follows the prefix, around byte 8, which is zero. It returns no address for a
+// prefix of another length, and for an a with that byte set.
+func translatedIPv4(prefix netip.Prefix, a netip.Addr) netip.Addr {
+	b := a.As16()
+	switch bits := prefix.Bits(); {
+	case !a.Is6() || bits > 64 && bits != 96 || bits < 32 || bits%8 != 0:
+		return netip.Addr{}
+	case bits == 96:
+		return netip.AddrFrom4([4]byte(b[12:]))
+	case b[8] != 0:
+		return netip.Addr{}
+	default:
+		without8 := [15]byte(append(b[:8:8], b[9:]...))
+		return netip.AddrFrom4([4]byte(without8[bits/8:]))
+	}
+}

@@ -11,12 +11,16 @@ type DeniedError struct {
 	Host    string
 	Addr    netip.Addr
 	Verdict Verdict
+	Rebound bool // the name's answer before this one was allowed, or had public addresses only
 }
 
 func (e *DeniedError) Error() string {
 	text := fmt.Sprintf("%s leads to %s, which is %s", e.Host, e.Addr, e.Verdict.Class)
 	if e.Verdict.Block.IsValid() {
 		text += fmt.Sprintf(" (%s, %s)", e.Verdict.Block, e.Verdict.What)
+	}
+	if e.Rebound {
+		text += ", after an answer that led elsewhere (rebinding)"
 	}
 	switch {
 	case e.Verdict.Class == ClassOwnAddress:

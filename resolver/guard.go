@@ -9,6 +9,7 @@ import (
 // globally reachable, and the operator's holes. It is immutable.
 type Guard struct {
 	holes     []netip.Prefix
+	nat64     []netip.Prefix // of this network, the longest first
 	own       []netip.AddrPort
 	wildcards []uint16 // ports on which Signet listens on every address
 	local     []netip.Addr
@@ -22,10 +23,7 @@ type Guard struct {
 // addresses of its interfaces: other than loopback, they are open only to a
 // hole of that single address.
 func NewGuard(holes []netip.Prefix, own []netip.AddrPort, local []netip.Addr) *Guard {
-	g := &Guard{}
-	for _, p := range holes {
-		g.holes = append(g.holes, normalPrefix(p))
-	}
+	g := &Guard{holes: normalPrefixes(holes)}
 	for _, ap := range own {
 		a := normal(ap.Addr())
 		if a.IsUnspecified() {
@@ -40,42 +38,65 @@ func NewGuard(holes []netip.Prefix, own []netip.AddrPort, local []netip.Addr) *G
 	return g
 }
 
+// WithNAT64 returns a copy of g that knows the NAT64 prefixes of this network
+// (Pref64, RFC 6052 section 2.2: 32, 40, 48, 56, 64 or 96 bits). An address
+// within one of them is judged as the IPv4 address that it leads to; of a prefix
+// of any other length every address is denied.
+func (g *Guard) WithNAT64(prefixes []netip.Prefix) *Guard {
+	with := *g
+	with.nat64 = nil
+	for _, p := range prefixes {
+		with.nat64 = append(with.nat64, p.Masked())
+	}
+	slices.SortFunc(with.nat64, func(a, b netip.Prefix) int { return b.Bits() - a.Bits() })
+	return &with
+}
+
 // Address judges a regardless of the port. A denied class is denied even where
 // only the IPv4 address embedded in a is of that class.
-func (g *Guard) Address(a netip.Addr) Verdict {
+func (g *Guard) Address(a netip.Addr) Verdict { return g.address(a, nil) }
+
+// address is Address with more holes, those of the zone that the name is in.
+func (g *Guard) address(a netip.Addr, holes []netip.Prefix) Verdict {
 	a = normal(a)
 	v := classify(a)
-	switch {
-	case nat64.Contains(a) && v.Class == ClassIPv4Embedded:
-		return g.translated(a, v)
-	case closed(v.Class):
+	single := netip.PrefixFrom(a, a.BitLen())
+	if v.Class == ClassMetadata {
 		return v
-	case slices.Contains(g.local, a) && !a.IsLoopback() && !slices.Contains(g.holes, netip.PrefixFrom(a, a.BitLen())):
-		return Verdict{Class: ClassOwnAddress, Block: netip.PrefixFrom(a, a.BitLen()), What: "an interface of this machine"}
 	}
-	v.Allowed = v.Allowed || g.open(a)
+	if slices.Contains(g.local, a) && !a.IsLoopback() && !slices.Contains(g.holes, single) && !slices.Contains(holes, single) {
+		return Verdict{Class: ClassOwnAddress, Block: single, What: "an interface of this machine"}
+	}
+	if inner, ok := g.translated(a, holes); ok {
+		return g.address(inner, holes)
+	}
+	if !closed(v.Class) && !v.Allowed {
+		v.Allowed = contains(g.holes, a) || contains(holes, a)
+	}
 	return v
 }
 
-// translated judges an address of the NAT64 well-known prefix, which an
-// IPv6-only network with DNS64 needs: it takes a hole for the prefix and an
-// allowed IPv4 address behind it.
-func (g *Guard) translated(a netip.Addr, v Verdict) Verdict {
-	if !g.open(a) {
-		return v
+// translated returns the IPv4 address that a translator of this network takes a
+// to: for the prefixes that are configured, and for the well-known one where a
+// hole for it says that there is a translator. It is no address, which is
+// denied, where a does not follow the prefix's layout.
+func (g *Guard) translated(a netip.Addr, holes []netip.Prefix) (netip.Addr, bool) {
+	for _, p := range g.nat64 {
+		if p.Contains(a) {
+			return translatedIPv4(p, a), true
+		}
 	}
-	e, _ := embeddedIPv4(a)
-	inner := g.Address(e.addr)
-	if !inner.Allowed {
-		return inner
+	if nat64.Contains(a) && (contains(g.holes, a) || contains(holes, a)) {
+		return translatedIPv4(nat64, a), true
 	}
-	v.Allowed = true
-	return v
+	return netip.Addr{}, false
 }
 
 // Endpoint judges an address and port: Address, and no listener of Signet's own.
-func (g *Guard) Endpoint(ap netip.AddrPort) Verdict {
-	v := g.Address(ap.Addr())
+func (g *Guard) Endpoint(ap netip.AddrPort) Verdict { return g.endpoint(ap, nil) }
+
+func (g *Guard) endpoint(ap netip.AddrPort, holes []netip.Prefix) Verdict {
+	v := g.address(ap.Addr(), holes)
 	if v.Allowed && g.listens(ap.Addr(), ap.Port()) {
 		a := normal(ap.Addr())
 		return Verdict{Class: ClassOwnPort, Block: netip.PrefixFrom(a, a.BitLen()), What: "a listener of Signet's own"}
@@ -90,6 +111,9 @@ func (g *Guard) listens(a netip.Addr, port uint16) bool {
 		return false
 	}
 	a = normal(a)
+	if inner, ok := g.translated(a, nil); ok && g.listens(inner, port) {
+		return true
+	}
 	if e, ok := embeddedIPv4(a); ok && g.listens(e.addr, port) {
 		return true
 	}
@@ -106,8 +130,8 @@ func (g *Guard) ownPort(port uint16) bool {
 		slices.ContainsFunc(g.own, func(ap netip.AddrPort) bool { return ap.Port() == port })
 }
 
-func (g *Guard) open(a netip.Addr) bool {
-	return slices.ContainsFunc(g.holes, func(p netip.Prefix) bool { return p.Contains(a) })
+func contains(prefixes []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // closed reports whether no hole opens a class: an address of it has no host of
@@ -119,6 +143,14 @@ func closed(class string) bool {
 		return true
 	}
 	return false
+}
+
+func normalPrefixes(prefixes []netip.Prefix) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range prefixes {
+		out = append(out, normalPrefix(p))
+	}
+	return out
 }
 
 // normalPrefix unwraps a prefix of IPv4-mapped addresses and masks its host bits.

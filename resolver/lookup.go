@@ -27,9 +27,13 @@ const (
 type upstream interface {
 	// exchange asks q and returns a checked, untruncated answer to exactly q.
 	exchange(ctx context.Context, q dns.Question) (*dns.Msg, error)
-	// String is the upstream's address as it stands in the configuration.
+	// String is the upstream's address as in the configuration, in full.
 	String() string
+	// close ends what outlives an exchange.
+	close()
 }
+
+var errRefused = errors.New("the upstream answered")
 
 // reply is what one family's question brought.
 type reply struct {
@@ -46,22 +50,26 @@ func (r *Resolver) lookup(ctx context.Context, name string) (answer, *LookupErro
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	var a, aaaa reply
+	z := r.zoneOf(name)
 	var wg sync.WaitGroup
-	wg.Go(func() { a = r.ask(ctx, name, dns.TypeA) })
-	wg.Go(func() { aaaa = r.ask(ctx, name, dns.TypeAAAA) })
+	wg.Go(func() { a = r.ask(ctx, z, name, dns.TypeA) })
+	wg.Go(func() { aaaa = r.ask(ctx, z, name, dns.TypeAAAA) })
 	wg.Wait()
-	return combine(name, a, aaaa)
+	out, err := combine(name, a, aaaa)
+	out.holes = z.opens(out.cname)
+	return out, err
 }
 
 // ask asks for one family, each try with its share of the time and the next
 // upstream.
-func (r *Resolver) ask(ctx context.Context, name string, qtype uint16) reply {
+func (r *Resolver) ask(ctx context.Context, z *zone, name string, qtype uint16) reply {
 	q := dns.Question{Name: dns.Fqdn(name), Qtype: qtype, Qclass: dns.ClassINET}
+	servers := z.order(r.now())
 	var last reply
 	for i := range tries {
-		u := r.upstreams[i%len(r.upstreams)]
-		last = reply{upstream: u.String()}
-		msg, err := r.try(ctx, u, q, tries-i)
+		s := servers[i%len(servers)]
+		last = reply{upstream: s.String()}
+		msg, err := r.try(ctx, z, s, q, tries-i)
 		if err == nil {
 			last.records, err = follow(q, msg)
 			last.missing = missing(msg.Rcode, last.records)
@@ -76,17 +84,42 @@ func (r *Resolver) ask(ctx context.Context, name string, qtype uint16) reply {
 	return last
 }
 
-func (r *Resolver) try(ctx context.Context, u upstream, q dns.Question, left int) (*dns.Msg, error) {
+func (r *Resolver) try(ctx context.Context, z *zone, s *server, q dns.Question, left int) (*dns.Msg, error) {
 	ctx, cancel := share(ctx, left, 0)
 	defer cancel()
-	msg, err := u.exchange(ctx, q)
-	if err != nil {
-		return nil, err
+	msg, err := s.exchange(ctx, q)
+	if err == nil {
+		s.answered()
+		err = unusable(msg, z.requireAD)
+	} else {
+		s.failed(r.now(), err)
 	}
-	if msg.Rcode != dns.RcodeSuccess && msg.Rcode != dns.RcodeNameError {
-		return nil, fmt.Errorf("the upstream answered %s", cmp.Or(dns.RcodeToString[msg.Rcode], "with an unknown code"))
+	r.observer.Query(s.String(), queryResult(err))
+	return msg, err
+}
+
+// unusable says why an answer, though it is one, is not taken.
+func unusable(m *dns.Msg, requireAD bool) error {
+	if m.Rcode != dns.RcodeSuccess && m.Rcode != dns.RcodeNameError {
+		return fmt.Errorf("%w %s", errRefused, cmp.Or(dns.RcodeToString[m.Rcode], "with an unknown code"))
 	}
-	return msg, nil
+	if requireAD && !m.AuthenticatedData {
+		return fmt.Errorf("%w without the AD bit, which the configuration requires: the name is not signed, or the upstream does not validate", errRefused)
+	}
+	return nil
+}
+
+// queryResult is the metric label of a question.
+func queryResult(err error) string {
+	switch {
+	case err == nil:
+		return "answered"
+	case errors.Is(err, errRefused):
+		return "refused"
+	case isTimeout(err):
+		return "timeout"
+	}
+	return "failed"
 }
 
 func missing(rcode int, r records) string {
@@ -166,15 +199,16 @@ func interleave(a, aaaa []netip.Addr) []netip.Addr {
 	return out
 }
 
-// resultEntry makes the entry of what a lookup brought.
-func resultEntry(name string, a answer, err *LookupError, now time.Time) *entry {
+// resultEntry makes the entry of what a lookup brought; before is what the name
+// led to last.
+func resultEntry(name string, a answer, err *LookupError, before *Pin, now time.Time) *entry {
 	switch {
 	case err == nil:
-		return newEntry(name, a, now)
+		return newEntry(name, a, before, now)
 	case err.NotFound:
-		return &entry{err: err, expires: now.Add(min(a.ttl, negativeTTL))}
+		return &entry{err: err, before: before, expires: now.Add(min(a.ttl, negativeTTL))}
 	}
-	return &entry{err: err, expires: now.Add(failureTTL)}
+	return &entry{err: err, before: before, expires: now.Add(failureTTL)}
 }
 
 // result is the metric label of a lookup.

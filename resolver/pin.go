@@ -18,7 +18,12 @@ type Pin struct {
 	TTL      time.Duration // 0, or 1 s to 300 s; after TTL 0 the pin serves one decision only
 	Expires  time.Time     // when the name must be pinned again
 
-	key string
+	// Rebound marks rebinding: the name's answer before this one had public
+	// addresses only, and this one has others, which a hole lets pass.
+	Rebound bool
+
+	key   string
+	holes []netip.Prefix // open to Host, besides the Guard's
 }
 
 // Key identifies the set of addresses: equal for two pins exactly when they
@@ -32,6 +37,7 @@ type answer struct {
 	cname    []string
 	resolver string
 	ttl      time.Duration
+	holes    []netip.Prefix // open to the name, besides the Guard's
 }
 
 // entry is an answer, or the lack of one, for as long as it may be used.
@@ -39,19 +45,16 @@ type entry struct {
 	pin     *Pin // nil when err is not
 	err     *LookupError
 	expires time.Time
+	before  *Pin // what the name led to before; nil if that is not known
 
 	// judged holds the verdict of the Guard that was asked last. In the steady
 	// state there is one Guard, so a cached pin costs no allocation.
-	judged atomic.Pointer[judgement]
+	judged  atomic.Pointer[judgement]
+	noticed atomic.Bool // rebinding has been told of
 }
 
-type judgement struct {
-	guard  *Guard
-	denied *DeniedError
-}
-
-// newEntry makes the entry of an answer for name.
-func newEntry(name string, a answer, now time.Time) *entry {
+// newEntry makes the entry of an answer for name; before is what it led to last.
+func newEntry(name string, a answer, before *Pin, now time.Time) *entry {
 	p := &Pin{
 		Host:     name,
 		Addrs:    a.addrs,
@@ -60,42 +63,17 @@ func newEntry(name string, a answer, now time.Time) *entry {
 		TTL:      a.ttl,
 		Expires:  now.Add(a.ttl),
 		key:      addressKey(a.addrs),
+		holes:    a.holes,
 	}
-	return &entry{pin: p, expires: p.Expires}
+	return &entry{pin: p, expires: p.Expires, before: before}
 }
 
-// judge returns the pin if g allows every address of it at port.
-func (e *entry) judge(g *Guard, port uint16) (*Pin, error) {
-	if e.err != nil {
-		return nil, e.err
+// last is what the name led to last, however long ago.
+func (e *entry) last() *Pin {
+	if e.pin != nil {
+		return e.pin
 	}
-	j := e.judged.Load()
-	if j == nil || j.guard != g {
-		j = &judgement{guard: g, denied: firstDenied(e.pin, g)}
-		e.judged.Store(j)
-	}
-	if j.denied != nil {
-		return nil, j.denied
-	}
-	if g.ownPort(port) {
-		for _, a := range e.pin.Addrs {
-			if v := g.Endpoint(netip.AddrPortFrom(a, port)); !v.Allowed {
-				return nil, &DeniedError{Host: e.pin.Host, Addr: a, Verdict: v}
-			}
-		}
-	}
-	return e.pin, nil
-}
-
-// firstDenied returns the first address that poisons the whole answer. Keeping
-// the good ones would let a name mix both and wait for a fall-back.
-func firstDenied(p *Pin, g *Guard) *DeniedError {
-	for _, a := range p.Addrs {
-		if v := g.Address(a); !v.Allowed {
-			return &DeniedError{Host: p.Host, Addr: a, Verdict: v}
-		}
-	}
-	return nil
+	return e.before
 }
 
 func addressKey(addrs []netip.Addr) string {

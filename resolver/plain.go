@@ -19,15 +19,17 @@ const udpSize = 1232
 
 // plain is an upstream over UDP, and over TCP where UDP is not enough.
 type plain struct {
-	addr string
+	addr netip.AddrPort
 	name string
 }
 
 func newPlain(ap netip.AddrPort) *plain {
-	return &plain{addr: ap.String(), name: "udp://" + ap.String()}
+	return &plain{addr: ap, name: "udp://" + ap.String()}
 }
 
 func (p *plain) String() string { return p.name }
+
+func (p *plain) close() {} // no connection outlives its question
 
 // exchange asks over UDP, and again over TCP if the answer is truncated or if
 // any datagram comes that does not answer the question exactly: a forger gets a
@@ -52,7 +54,7 @@ func (p *plain) exchange(ctx context.Context, q dns.Question) (*dns.Msg, error) 
 func (p *plain) udp(ctx context.Context, q dns.Question) (*dns.Msg, error) {
 	q.Name = randomCase(q.Name)
 	query := newQuery(q)
-	conn, stop, err := dialUpstream(ctx, "udp", p.addr)
+	conn, stop, err := dialUpstream(ctx, "udp", p.addr.String())
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +78,7 @@ func (p *plain) udp(ctx context.Context, q dns.Question) (*dns.Msg, error) {
 // path can answer here, and some servers change it.
 func (p *plain) tcp(ctx context.Context, q dns.Question) (*dns.Msg, error) {
 	query := newQuery(q)
-	conn, stop, err := dialUpstream(ctx, "tcp", p.addr)
+	conn, stop, err := dialUpstream(ctx, "tcp", p.addr.String())
 	if err != nil {
 		return nil, err
 	}
@@ -88,11 +90,7 @@ func (p *plain) tcp(ctx context.Context, q dns.Question) (*dns.Msg, error) {
 	if err != nil {
 		return nil, contextError(ctx, err)
 	}
-	m, err := decode(wire, query.Id, q)
-	if err == nil && m.Truncated {
-		return nil, errors.New("the answer is truncated")
-	}
-	return m, err
+	return decodeWhole(wire, query.Id, q)
 }
 
 // dialUpstream connects to an upstream. Reads and writes fail when ctx ends;
@@ -131,9 +129,19 @@ func decode(wire []byte, id uint16, q dns.Question) (*dns.Msg, error) {
 	return m, nil
 }
 
+// decodeWhole is decode for transports that have room for every answer.
+func decodeWhole(wire []byte, id uint16, q dns.Question) (*dns.Msg, error) {
+	m, err := decode(wire, id, q)
+	if err == nil && m.Truncated {
+		return nil, errors.New("the answer is truncated")
+	}
+	return m, err
+}
+
 func newQuery(q dns.Question) *dns.Msg {
 	m := &dns.Msg{Question: []dns.Question{q}}
 	m.RecursionDesired = true
+	m.AuthenticatedData = true // asks for the bit in the answer (RFC 6840, section 5.7)
 	m.Id = randomID()
 	m.SetEdns0(udpSize, false)
 	return m

@@ -11,7 +11,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,11 +29,13 @@ var errClosed = errors.New("the resolver is closed")
 // Resolver resolves names and remembers the answers. It is safe for use by many
 // goroutines.
 type Resolver struct {
-	upstreams []upstream
-	hosts     map[string]answer
-	timeout   time.Duration
-	observer  Observer
-	now       func() time.Time
+	zones    []*zone   // the longest suffix first, all names last
+	servers  []*server // of all zones
+	hosts    map[string]answer
+	timeout  time.Duration
+	observer Observer
+	log      *slog.Logger
+	now      func() time.Time
 
 	// Lookups belong to the resolver, not to the caller that was first to ask:
 	// ctx ends them, and Close waits for them.
@@ -52,7 +57,14 @@ type flight struct {
 
 // New returns a Resolver. Its error names every setting of c that is wrong.
 func New(c Config) (*Resolver, error) {
-	upstreams, err := parseUpstreams(c.Upstreams)
+	if c.Observer == nil {
+		c.Observer = nobody{}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	f := &fleet{roots: c.Roots, observer: c.Observer, log: c.Logger, byName: make(map[string]*server)}
+	zones, err := f.zones(&c)
 	hosts, hostsErr := parseHosts(c.Hosts)
 	err = errors.Join(err, hostsErr)
 	if c.Timeout < 0 || c.Timeout > maxTimeout {
@@ -65,19 +77,24 @@ func New(c Config) (*Resolver, error) {
 		return nil, err
 	}
 	r := &Resolver{
-		upstreams: upstreams,
-		hosts:     hosts,
-		timeout:   cmp.Or(c.Timeout, defaultTimeout),
-		observer:  c.Observer,
-		now:       c.Now,
-		cache:     newCache(cmp.Or(c.CacheSize, defaultCacheSize)),
-		flights:   make(map[string]*flight),
-	}
-	if r.observer == nil {
-		r.observer = nobody{}
+		zones:    zones,
+		servers:  slices.Collect(maps.Values(f.byName)),
+		hosts:    hosts,
+		timeout:  cmp.Or(c.Timeout, defaultTimeout),
+		observer: c.Observer,
+		log:      c.Logger,
+		now:      c.Now,
+		cache:    newCache(cmp.Or(c.CacheSize, defaultCacheSize)),
+		flights:  make(map[string]*flight),
 	}
 	if r.now == nil {
 		r.now = time.Now
+	}
+	for _, s := range r.servers {
+		r.observer.Upstream(s.String(), true)
+	}
+	for _, z := range zones {
+		z.warnOfForgery(r.log)
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r, nil
@@ -91,6 +108,9 @@ func (r *Resolver) Close() error {
 	r.mu.Unlock()
 	r.cancel()
 	r.wg.Wait()
+	for _, s := range r.servers {
+		s.close()
+	}
 	return nil
 }
 
@@ -104,11 +124,25 @@ func (r *Resolver) Pin(ctx context.Context, host string, port uint16, g *Guard) 
 	if err != nil {
 		return nil, err
 	}
-	p, err := e.judge(g, port)
+	if e.err != nil {
+		return nil, e.err
+	}
+	j := e.judgement(g)
+	if j.rebound && e.noticed.CompareAndSwap(false, true) {
+		r.notice(e, j)
+	}
+	p, err := j.endpoint(port)
 	if denied, ok := errors.AsType[*DeniedError](err); ok {
 		r.observer.Denied(denied.Verdict.Class)
 	}
 	return p, err
+}
+
+// notice tells of rebinding, once for each answer.
+func (r *Resolver) notice(e *entry, j *judgement) {
+	r.observer.Rebound(j.verdict.Class, j.verdict.Allowed)
+	r.log.Warn("the name is rebinding", "host", e.pin.Host, "address", j.at.String(), "class", j.verdict.Class,
+		"allowed", j.verdict.Allowed, "before", e.before.key, "resolver", e.pin.Resolver)
 }
 
 // entry returns what is known of name, from the cache or from a lookup that it
@@ -144,7 +178,7 @@ func (r *Resolver) join(name string, now time.Time) (*flight, error) {
 	}
 	f := &flight{done: make(chan struct{})}
 	if a, ok := r.local(name); ok {
-		f.entry = newEntry(name, a, now)
+		f.entry = newEntry(name, a, nil, now)
 		r.cache.put(name, f.entry)
 		close(f.done)
 		return f, nil
@@ -169,13 +203,11 @@ func (r *Resolver) fly(name string, f *flight) {
 	a, err := r.lookup(r.ctx, name)
 	now := r.now()
 	r.observer.Lookup(result(err), now.Sub(start))
-	f.entry = resultEntry(name, a, err, now)
 
 	r.mu.Lock()
 	delete(r.flights, name)
-	if f.entry.expires.After(now) {
-		r.cache.put(name, f.entry)
-	}
+	f.entry = resultEntry(name, a, err, r.cache.before(name), now)
+	r.cache.put(name, f.entry)
 	r.mu.Unlock()
 	close(f.done)
 }
@@ -183,6 +215,7 @@ func (r *Resolver) fly(name string, f *flight) {
 // local returns what is known of name without asking anybody.
 func (r *Resolver) local(name string) (answer, bool) {
 	if a, ok := r.hosts[name]; ok {
+		a.holes = r.zoneOf(name).holes
 		return a, true
 	}
 	a, err := netip.ParseAddr(name)
@@ -190,6 +223,11 @@ func (r *Resolver) local(name string) (answer, bool) {
 		return answer{}, false
 	}
 	return answer{addrs: []netip.Addr{a.Unmap()}, ttl: maxTTL}, true
+}
+
+// zoneOf returns the zone that name is in.
+func (r *Resolver) zoneOf(name string) *zone {
+	return r.zones[slices.IndexFunc(r.zones, func(z *zone) bool { return z.holds(name) })]
 }
 
 // canonical returns name in lower case and without its trailing dot.

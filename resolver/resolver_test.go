@@ -25,7 +25,7 @@ func addresses(p *Pin) string {
 
 func TestPin(t *testing.T) {
 	now := newClock()
-	s := startServer(t, zone(
+	s := startServer(t, zoneFile(
 		host+". 60 IN CNAME Edge.example.NET.",
 		"edge.example.net. 45 IN CNAME a.cdn.example.org.",
 		"a.cdn.example.org. 90 IN A 9.9.9.9",
@@ -202,7 +202,7 @@ func TestMangledOverTCPToo(t *testing.T) {
 }
 
 func TestQueriesAreHardToForge(t *testing.T) {
-	s := startServer(t, zone(host+". 0 IN A 9.9.9.9"))
+	s := startServer(t, zoneFile(host+". 0 IN A 9.9.9.9"))
 	r := newResolver(t, Config{Upstreams: []string{s.url}})
 	for range 32 {
 		if _, err := r.Pin(t.Context(), host, 443, newGuard()); err != nil {
@@ -246,7 +246,7 @@ func TestNextUpstreamIsTried(t *testing.T) {
 		reply.Rcode = dns.RcodeServerFailure
 		_ = w.WriteMsg(reply)
 	})
-	well := startServer(t, zone(host+". 60 IN A 9.9.9.9"))
+	well := startServer(t, zoneFile(host+". 60 IN A 9.9.9.9"))
 	r := newResolver(t, Config{Upstreams: []string{sick.url, well.url}})
 	p, err := r.Pin(t.Context(), host, 443, newGuard())
 	if err != nil {
@@ -278,7 +278,7 @@ func TestOneFamilyUnansweredFailsClosed(t *testing.T) {
 func TestTTL(t *testing.T) {
 	for seconds, want := range map[uint32]time.Duration{1: time.Second, 60: time.Minute, 86400: 300 * time.Second, 1 << 31: 0} {
 		now := newClock()
-		s := startServer(t, zone(fmt.Sprintf("%s. %d IN A 9.9.9.9", host, seconds)))
+		s := startServer(t, zoneFile(fmt.Sprintf("%s. %d IN A 9.9.9.9", host, seconds)))
 		r := newResolver(t, Config{Upstreams: []string{s.url}, Now: now.Now})
 		pin := func() *Pin {
 			p, err := r.Pin(t.Context(), host, 443, newGuard())
@@ -306,7 +306,7 @@ func TestTTL(t *testing.T) {
 
 func TestZeroTTLIsNotRemembered(t *testing.T) {
 	now := newClock()
-	s := startServer(t, zone(host+". 300 IN CNAME a.example.", "a.example. 0 IN A 9.9.9.9"))
+	s := startServer(t, zoneFile(host+". 300 IN CNAME a.example.", "a.example. 0 IN A 9.9.9.9"))
 	r := newResolver(t, Config{Upstreams: []string{s.url}, Now: now.Now})
 	for i := range 3 {
 		p, err := r.Pin(t.Context(), host, 443, newGuard())
@@ -321,13 +321,13 @@ func TestZeroTTLIsNotRemembered(t *testing.T) {
 
 func TestRebindingIsCaughtAtExpiry(t *testing.T) {
 	now, watch := newClock(), &watcher{}
-	s := startServer(t, zone(host+". 5 IN A 9.9.9.9"))
+	s := startServer(t, zoneFile(host+". 5 IN A 9.9.9.9"))
 	r := newResolver(t, Config{Upstreams: []string{s.url}, Now: now.Now, Observer: watch})
 	g := newGuard()
 	if _, err := r.Pin(t.Context(), host, 443, g); err != nil {
 		t.Fatal(err)
 	}
-	s.use(zone(host + ". 5 IN A 169.254.169.254"))
+	s.use(zoneFile(host + ". 5 IN A 169.254.169.254"))
 	if p, err := r.Pin(t.Context(), host, 443, g); err != nil || addresses(p) != "9.9.9.9" {
 		t.Fatalf("the pin changed within its time: %v", err)
 	}
@@ -337,7 +337,7 @@ func TestRebindingIsCaughtAtExpiry(t *testing.T) {
 	if !ok || denied.Host != host || denied.Addr.String() != "169.254.169.254" || denied.Verdict.Class != ClassMetadata {
 		t.Fatalf("got %v", err)
 	}
-	if want := "miss, lookup answered, hit, miss, lookup answered, denied metadata"; watch.String() != want {
+	if want := "miss, lookup answered, hit, miss, lookup answered, rebound metadata false, denied metadata"; watch.String() != want {
 		t.Errorf("observed %s\nwant %s", watch, want)
 	}
 }
@@ -387,7 +387,7 @@ func TestSingleFlight(t *testing.T) {
 	release := make(chan struct{})
 	s := startServer(t, func(w dns.ResponseWriter, reply *dns.Msg, network string) {
 		<-release
-		zone(host+". 0 IN A 9.9.9.9")(w, reply, network)
+		zoneFile(host+". 0 IN A 9.9.9.9")(w, reply, network)
 	})
 	const callers = 64
 	watch := &watcher{signal: make(chan string, callers+1)}
@@ -429,7 +429,7 @@ func TestSingleFlight(t *testing.T) {
 
 func TestCacheIsBounded(t *testing.T) {
 	s := startServer(t, func(w dns.ResponseWriter, reply *dns.Msg, network string) {
-		zone(reply.Question[0].Name+" 60 IN A 9.9.9.9")(w, reply, network)
+		zoneFile(reply.Question[0].Name+" 60 IN A 9.9.9.9")(w, reply, network)
 	})
 	r := newResolver(t, Config{Upstreams: []string{s.url}, CacheSize: 2})
 	for _, step := range []struct {
@@ -458,7 +458,7 @@ func TestCacheIsBounded(t *testing.T) {
 }
 
 func TestWithoutQuery(t *testing.T) {
-	s := startServer(t, zone(host+". 60 IN A 9.9.9.9"))
+	s := startServer(t, zoneFile(host+". 60 IN A 9.9.9.9"))
 	r := newResolver(t, Config{Upstreams: []string{s.url}, Hosts: []Host{
 		{Name: "ERP.example.", Addresses: []netip.Addr{netip.MustParseAddr("9.9.9.9"), netip.MustParseAddr("::ffff:9.9.9.10")}},
 		{Name: "printer", Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.9")}},
@@ -505,7 +505,7 @@ func TestWithoutQuery(t *testing.T) {
 }
 
 func TestOneAnswerManyGuards(t *testing.T) {
-	s := startServer(t, zone(host+". 60 IN A 127.0.0.1"))
+	s := startServer(t, zoneFile(host+". 60 IN A 127.0.0.1"))
 	r := newResolver(t, Config{Upstreams: []string{s.url}})
 	strict, open := newGuard(), newGuard("127.0.0.0/8")
 	own := NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:3128")}, nil)

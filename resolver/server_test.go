@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -18,8 +19,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // no records, ready to be filled or spoilt.
 type script func(w dns.ResponseWriter, reply *dns.Msg, network string)
 
-// server is a real DNS server on loopback that can be told to misbehave.
-type server struct {
+// nameserver is a real DNS server on loopback that can be told to misbehave.
+type nameserver struct {
 	url string
 
 	mu     sync.Mutex
@@ -29,9 +30,9 @@ type server struct {
 	ports  map[string]bool // source ports over UDP
 }
 
-func startServer(t testing.TB, s script) *server {
+func startServer(t testing.TB, s script) *nameserver {
 	t.Helper()
-	srv := &server{script: s, count: map[string]int{}, ports: map[string]bool{}}
+	srv := &nameserver{script: s, count: map[string]int{}, ports: map[string]bool{}}
 	packets, listener := listenBoth(t)
 	srv.url = "udp://" + packets.LocalAddr().String()
 	for _, d := range []*dns.Server{
@@ -71,7 +72,7 @@ func listenBoth(t testing.TB) (net.PacketConn, net.Listener) {
 	return nil, nil
 }
 
-func (s *server) handler(network string) dns.HandlerFunc {
+func (s *nameserver) handler(network string) dns.HandlerFunc {
 	return func(w dns.ResponseWriter, query *dns.Msg) {
 		reply := new(dns.Msg).SetReply(query)
 		s.mu.Lock()
@@ -88,7 +89,7 @@ func (s *server) handler(network string) dns.HandlerFunc {
 }
 
 // total returns how many queries have come over UDP and TCP.
-func (s *server) total() int {
+func (s *nameserver) total() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
@@ -98,13 +99,13 @@ func (s *server) total() int {
 	return n
 }
 
-func (s *server) queries(key string) int {
+func (s *nameserver) queries(key string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.count[key]
 }
 
-func (s *server) use(next script) {
+func (s *nameserver) use(next script) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.script = next
@@ -123,9 +124,9 @@ func rrs(lines ...string) []dns.RR {
 	return out
 }
 
-// zone answers each query with those of the records that have its type, and
+// zoneFile answers each query with those of the records that have its type, and
 // with all aliases before them; NODATA otherwise.
-func zone(lines ...string) script {
+func zoneFile(lines ...string) script {
 	return func(w dns.ResponseWriter, reply *dns.Msg, _ string) {
 		fill(reply, lines...)
 		_ = w.WriteMsg(reply)
@@ -142,7 +143,7 @@ func fill(reply *dns.Msg, lines ...string) {
 
 // overUDP spoils the answers over UDP and leaves TCP to the zone.
 func overUDP(spoil func(w dns.ResponseWriter, reply *dns.Msg), lines ...string) script {
-	honest := zone(lines...)
+	honest := zoneFile(lines...)
 	return func(w dns.ResponseWriter, reply *dns.Msg, network string) {
 		if network == "tcp" {
 			honest(w, reply, network)
@@ -191,6 +192,12 @@ func (o *watcher) note(event string) {
 
 func (o *watcher) Lookup(result string, _ time.Duration) { o.note("lookup " + result) }
 func (o *watcher) Denied(class string)                   { o.note("denied " + class) }
+func (o *watcher) Query(string, string)                  {}
+func (o *watcher) Upstream(string, bool)                 {}
+func (o *watcher) Rebound(class string, allowed bool) {
+	o.note(fmt.Sprintf("rebound %s %t", class, allowed))
+}
+
 func (o *watcher) Cache(hit bool) {
 	if hit {
 		o.note("hit")

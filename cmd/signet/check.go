@@ -14,6 +14,7 @@ import (
 	"github.com/signet-egress/signet/internal/config"
 	"github.com/signet-egress/signet/internal/policy"
 	"github.com/signet-egress/signet/internal/ruleset"
+	"github.com/signet-egress/signet/internal/sidecar"
 	"github.com/signet-egress/signet/resolver"
 )
 
@@ -92,12 +93,12 @@ func newChecker(c *config.Config, method string, resolve bool) (*checker, error)
 	if !resolve {
 		return k, nil
 	}
-	rc := resolver.Config{Upstreams: c.Resolver.Upstreams, Timeout: c.Resolver.Timeout, CacheSize: c.Resolver.CacheSize}
-	for _, h := range c.Resolver.Hosts {
-		rc.Hosts = append(rc.Hosts, resolver.Host(h))
+	names, err := sidecar.ResolverConfig(c)
+	if err != nil {
+		return nil, err
 	}
-	k.guard = resolver.NewGuard(set.Policy.Holes(), nil, nil)
-	k.pins, err = resolver.New(rc)
+	k.guard = resolver.NewGuard(set.Policy.Holes(), nil, nil).WithNAT64(c.Resolver.NAT64)
+	k.pins, err = resolver.New(names)
 	return k, err
 }
 

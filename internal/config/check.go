@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,10 +30,7 @@ func (l *loader) check(c *Config) {
 	l.want("admin_socket", socket(c.AdminSocket))
 	l.want("tenant", name(c.Tenant))
 	l.want("agent", name(c.Agent))
-	for i, upstream := range c.Resolver.Upstreams {
-		l.want(fmt.Sprintf("resolver.upstreams[%d]", i), dnsURL(upstream))
-	}
-	l.checkHosts(c.Resolver.Hosts)
+	l.checkResolver(&c.Resolver)
 	for i, path := range c.TLS.ExtraRoots {
 		l.want(fmt.Sprintf("tls.extra_roots[%d]", i), given(path))
 	}
@@ -46,23 +42,6 @@ func (l *loader) check(c *Config) {
 	}
 	l.want("log.level", oneOf(c.Log.Level, "debug", "info", "warn", "error"))
 	l.want("log.format", oneOf(c.Log.Format, "json", "text"))
-}
-
-func (l *loader) checkHosts(hosts []Host) {
-	seen := make(map[string]bool)
-	for i, h := range hosts {
-		at := fmt.Sprintf("resolver.hosts[%d]", i)
-		switch folded := strings.TrimSuffix(strings.ToLower(h.Name), "."); {
-		case h.Name == "":
-			l.want(at+".name", errors.New("is missing"))
-		case len(h.Addresses) == 0:
-			l.want(at+".addresses", fmt.Errorf("is missing; %s needs at least one IP address", h.Name))
-		case seen[folded]:
-			l.want(at+".name", fmt.Errorf("%s stands in the list twice; put all its addresses into one entry", h.Name))
-		default:
-			seen[folded] = true
-		}
-	}
 }
 
 func listener(address string) error {
@@ -108,22 +87,6 @@ func name(text string) error {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
 	if text == "" || len(text) > 64 || strings.Trim(text, letters) != "" {
 		return fmt.Errorf("%q is not 1 to 64 letters, digits, dots, dashes and underscores", text)
-	}
-	return nil
-}
-
-func dnsURL(text string) error {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "udp" || u.Host == "" || u.Path != "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("%q is not a resolver; write udp://IP:PORT, such as udp://10.0.0.10:53", text)
-	}
-	if _, err := netip.ParseAddr(u.Hostname()); err != nil {
-		return fmt.Errorf("%q names the resolver %q, which would itself have to be resolved; write its IP address", text, u.Hostname())
-	}
-	if port := u.Port(); port != "" {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return fmt.Errorf("%q has no port from 1 to 65535", text)
-		}
 	}
 	return nil
 }

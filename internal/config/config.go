@@ -63,10 +63,34 @@ type Config struct {
 
 // Resolver is how names become addresses.
 type Resolver struct {
-	// The recursive resolvers to ask, in order, as udp://IP:PORT; port 53 may be
-	// left out. By IP, since a resolver's own name would have to be resolved. By
-	// default those of /etc/resolv.conf, without its search domains.
+	// The recursive resolvers to ask, in order: udp://IP:PORT (port 53 may be left
+	// out), tls://IP:PORT?name=NAME (DNS over TLS, 853) or
+	// https://IP:PORT/dns-query?name=NAME (DNS over HTTPS, 443). By IP, since a
+	// resolver's own name would have to be resolved; NAME is what its certificate
+	// must be for, by default the IP address. One that leaves three questions in a
+	// row without an answer is passed over for 30 seconds. By default those of
+	// /etc/resolv.conf, without its search domains.
 	Upstreams []string `mapstructure:"upstreams" unit:"list of URLs"`
+
+	// Suffixes whose names have resolvers of their own, such as those of a
+	// cluster, or addresses of their own that are open: a list of {suffix,
+	// upstreams, dnssec, addresses: {allow}}. addresses.allow opens blocks as a
+	// policy's does, but only to names under the suffix. The longest suffix counts;
+	// what a zone leaves out is as for all names.
+	Zones []Zone `mapstructure:"zones" unit:"list of zones"`
+
+	// off, or require-ad: refuse an answer that the upstream has not marked as
+	// validated (the AD bit), and so every name that is not signed. Signet itself
+	// validates nothing: the bit is worth what the path to the upstream is, so
+	// require it over tls:// and https://, or of a resolver on loopback. It does not
+	// count for a zone with upstreams of its own, which has its own key.
+	DNSSEC string `mapstructure:"dnssec" default:"off" unit:"off or require-ad"`
+
+	// The prefixes by which this network translates IPv6 to IPv4 (Pref64, RFC 6052:
+	// 32, 40, 48, 56, 64 or 96 bits). An address within one is judged as the IPv4
+	// address inside. A prefix that is not listed here, other than the well-known
+	// 64:ff9b::/96, cannot be told from any other addresses.
+	NAT64 []netip.Prefix `mapstructure:"nat64" unit:"list of IPv6 prefixes"`
 
 	// Names with fixed addresses, which no upstream is asked about, for closed
 	// networks and development. Their addresses are classified like any other
@@ -80,6 +104,20 @@ type Resolver struct {
 	// How many names are remembered, the least recently used leaving first. Agents
 	// talk to tens of hosts; the bound is for one that walks a wildcard.
 	CacheSize int `mapstructure:"cache_size" default:"4096" min:"1" max:"1048576" unit:"names"`
+}
+
+// Zone is what differs for names under a suffix.
+type Zone struct {
+	Suffix    string    `mapstructure:"suffix"`
+	Upstreams []string  `mapstructure:"upstreams"`
+	DNSSEC    string    `mapstructure:"dnssec"`
+	Addresses Addresses `mapstructure:"addresses"`
+}
+
+// Addresses are blocks that are open to a zone's names, with the exceptions that
+// are always closed.
+type Addresses struct {
+	Allow []netip.Prefix `mapstructure:"allow"`
 }
 
 // Host is a name with fixed addresses.

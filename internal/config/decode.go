@@ -14,10 +14,11 @@ import (
 var (
 	duration = reflect.TypeFor[time.Duration]()
 	address  = reflect.TypeFor[netip.Addr]()
+	block    = reflect.TypeFor[netip.Prefix]()
 )
 
 // scalarType reports whether a struct is written as a single value.
-func scalarType(t reflect.Type) bool { return t == address }
+func scalarType(t reflect.Type) bool { return t == address || t == block }
 
 // hook converts a value on its way into Config. viper's decoder is lenient: a
 // number would become a text, and 5 a duration of 5 ns. Everything that is not
@@ -32,7 +33,7 @@ func hook(from, to reflect.Type, value any) (any, error) {
 			return nil, fmt.Errorf("%v has no unit; write %vs for seconds", value, value)
 		}
 		return scalar(text, to)
-	case to == address, to.Kind() == reflect.Int:
+	case scalarType(to), to.Kind() == reflect.Int:
 		if !isText {
 			return number(to, value)
 		}
@@ -52,8 +53,11 @@ func number(to reflect.Type, value any) (any, error) {
 	if _, whole := value.(int); whole && to.Kind() == reflect.Int {
 		return value, nil
 	}
-	if to == address {
+	switch to {
+	case address:
 		return nil, fmt.Errorf("want an IP address, not %v", value)
+	case block:
+		return nil, fmt.Errorf("want a block of addresses, such as 10.96.0.0/12, not %v", value)
 	}
 	return nil, fmt.Errorf("want a whole number, not %v", value)
 }
@@ -73,6 +77,15 @@ func scalar(text string, to reflect.Type) (any, error) {
 			return nil, fmt.Errorf("%q is not an IP address", text)
 		}
 		return a, nil
+	case block:
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a block of addresses; write one such as 10.96.0.0/12, or 10.96.0.1/32 for a single address", text)
+		}
+		if p != p.Masked() {
+			return nil, fmt.Errorf("%q has bits set behind its length; write %s", text, p.Masked())
+		}
+		return p, nil
 	default:
 		n, err := strconv.Atoi(text)
 		if err != nil {
@@ -95,7 +108,7 @@ func list(text string, element reflect.Type) (any, error) {
 			return nil, fmt.Errorf("read the list in brackets: %w", err)
 		}
 		return values, nil
-	case element.Kind() != reflect.String:
+	case element.Kind() != reflect.String && element != block:
 		return nil, fmt.Errorf("want a list in brackets, such as [{name: erp.example, addresses: [10.20.0.7]}], not %q", text)
 	}
 	var values []any

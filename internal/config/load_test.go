@@ -44,7 +44,7 @@ func TestDefaults(t *testing.T) {
 		Data:            "/var/lib/signet",
 		Tenant:          "default",
 		Agent:           "default",
-		Resolver:        Resolver{Upstreams: []string{}, Hosts: []Host{}, Timeout: 5 * time.Second, CacheSize: 4096},
+		Resolver:        Resolver{Upstreams: []string{}, Zones: []Zone{}, DNSSEC: "off", NAT64: []netip.Prefix{}, Hosts: []Host{}, Timeout: 5 * time.Second, CacheSize: 4096},
 		TLS:             TLS{ExtraRoots: []string{}},
 		Log:             Log{Level: "info", Format: "json"},
 		ShutdownTimeout: 30 * time.Second,
@@ -76,6 +76,14 @@ agent: billing-agent
 resolver:
   upstreams: ["udp://10.0.0.10:53", "udp://[2001:db8::53]"]
   hosts: [{name: erp.example, addresses: [10.20.0.7, "2001:db8::7"]}]
+  zones:
+    - suffix: svc.cluster.local
+      upstreams: ["tls://10.96.0.10:8853?name=dns.cluster.local", "https://10.96.0.11/q?name=dns.cluster.local"]
+      dnssec: require-ad
+      addresses: {allow: [10.96.0.0/12, "fd00:96::/108"]}
+    - {suffix: Corp.Example., addresses: {allow: [10.20.0.7/32]}}
+  dnssec: require-ad
+  nat64: ["2001:db8:64::/96"]
   timeout: 2s
   cache_size: 100
 tls:
@@ -97,7 +105,17 @@ shutdown_timeout: 1m30s
 		Resolver: Resolver{
 			Upstreams: []string{"udp://10.0.0.10:53", "udp://[2001:db8::53]"},
 			Hosts:     []Host{{Name: "erp.example", Addresses: []netip.Addr{netip.MustParseAddr("10.20.0.7"), netip.MustParseAddr("2001:db8::7")}}},
-			Timeout:   2 * time.Second, CacheSize: 100,
+			Zones: []Zone{
+				{
+					Suffix:    "svc.cluster.local",
+					Upstreams: []string{"tls://10.96.0.10:8853?name=dns.cluster.local", "https://10.96.0.11/q?name=dns.cluster.local"},
+					DNSSEC:    "require-ad",
+					Addresses: Addresses{Allow: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12"), netip.MustParsePrefix("fd00:96::/108")}},
+				},
+				{Suffix: "Corp.Example.", Addresses: Addresses{Allow: []netip.Prefix{netip.MustParsePrefix("10.20.0.7/32")}}},
+			},
+			DNSSEC: "require-ad", NAT64: []netip.Prefix{netip.MustParsePrefix("2001:db8:64::/96")},
+			Timeout: 2 * time.Second, CacheSize: 100,
 		},
 		TLS: TLS{
 			ExtraRoots: []string{filepath.Join(dir, "corp-ca.pem"), "/etc/signet/other.pem"},
@@ -127,6 +145,9 @@ var samples = map[string][2]string{
 	"agent":                    {"a", "b"},
 	"resolver.upstreams":       {"udp://10.0.0.1, udp://10.0.0.2:53", "udp://10.0.0.3"},
 	"resolver.hosts":           {"[{name: a.example, addresses: [10.0.0.1, 10.0.0.2]}]", `[{"name": "b.example", "addresses": ["::1"]}]`},
+	"resolver.zones":           {"[{suffix: svc.cluster.local, upstreams: ['udp://10.96.0.10'], addresses: {allow: [10.96.0.0/12]}}]", `[{"suffix": "corp", "dnssec": "require-ad", "upstreams": ["tls://10.0.0.1?name=dns.corp"]}]`},
+	"resolver.dnssec":          {"off", "require-ad"},
+	"resolver.nat64":           {"2001:db8:64::/96", "64:ff9b::/96, 2001:db8:6400::/40"},
 	"resolver.timeout":         {"1s", "2s"},
 	"resolver.cache_size":      {"1", "2"},
 	"tls.extra_roots":          {"/a.pem,/b.pem", "/c.pem"},

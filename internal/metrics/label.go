@@ -10,7 +10,7 @@ func Meanings() map[string]string {
 	return map[string]string{
 		"api_key":      "id of the API key that selected the agent; empty without one",
 		"cache_type":   "`pin` (names to addresses), `leaf` (certificates of intercepted hosts)",
-		"class":        "address class that was refused, such as `private-use`, `loopback` or `metadata`",
+		"class":        "address class that was refused or led to, such as `private-use`, `loopback` or `metadata`",
 		"direction":    "`up` (agent to upstream), `down`",
 		"endpoint":     "`http` (absolute-form), `connect`, `inner` (within an intercepted tunnel)",
 		"go_version":   "of the Go toolchain",
@@ -23,10 +23,12 @@ func Meanings() map[string]string {
 		"backend":      "`bbolt`",
 		"payload_type": "what a contract took the body for; empty without one",
 		"reason":       "a reason code, such as `HEL_HOST_NOT_ALLOWED`",
-		"result":       "`ok` or what went wrong: of a lookup `not-found`, `timeout`, `failed`; elsewhere `failed`",
+		"result":       "`ok` or what went wrong: of a lookup `not-found`, `timeout`, `failed`; of a query `refused` (an error code, or no AD bit where it is required), `timeout`, `failed`; elsewhere `failed`",
 		"status_code":  "of the upstream's answer, `100` to `599`; `none` for a tunnel and where no answer came",
 		"target_type":  "what a contract turned the body into; empty without one",
 		"tenant":       "from the configuration",
+		"upstream":     "a DNS upstream, from the configuration",
+		"verdict":      "`denied`; `allowed` (through a hole)",
 		"version":      "of the program, or of the policy as in receipts",
 	}
 }

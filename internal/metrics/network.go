@@ -39,6 +39,9 @@ type Resolver struct {
 	hits, misses    prometheus.Counter
 	lookups, denied *prometheus.CounterVec
 	took            *prometheus.HistogramVec
+	rebound         *prometheus.CounterVec
+	queries         *prometheus.CounterVec
+	up              *prometheus.GaugeVec
 }
 
 func newResolver(d *definer, hits, misses prometheus.Counter) *Resolver {
@@ -47,14 +50,15 @@ func newResolver(d *definer, hits, misses prometheus.Counter) *Resolver {
 		lookups: d.counter("resolver_lookups_total", "Lookups at the DNS upstreams.", "result"),
 		denied:  d.counter("resolver_denied_total", "Names and literals refused for their addresses.", "class"),
 		took:    d.histogram("resolver_lookup_duration_seconds", "A lookup with all its tries.", lookupBuckets(), "result"),
+		rebound: d.counter("resolver_rebindings_total", "Answers that led from allowed addresses to a refused one, or from public ones through a hole to another; by the class that they led to.", "class", "verdict"),
+		queries: d.counter("resolver_queries_total", "Questions put to DNS upstreams, each try of a lookup by itself.", "upstream", "result"),
+		up:      d.gauge("resolver_upstream_up", "1 while a DNS upstream is asked in its turn, 0 while it is passed over for not answering.", "upstream"),
 	}
 }
 
 // Lookup counts a lookup at the upstreams; results are the resolver's closed set.
 func (r *Resolver) Lookup(result string, took time.Duration) {
-	if result == "answered" {
-		result = "ok"
-	}
+	result = answered(result)
 	r.lookups.WithLabelValues(result).Inc()
 	r.took.WithLabelValues(result).Observe(took.Seconds())
 }
@@ -64,6 +68,36 @@ func (r *Resolver) Cache(hit bool) { looked(hit, r.hits, r.misses) }
 
 // Denied counts a refusal; classes are the resolver's closed set.
 func (r *Resolver) Denied(class string) { r.denied.WithLabelValues(class).Inc() }
+
+// Rebound counts rebinding; classes are the resolver's closed set.
+func (r *Resolver) Rebound(class string, allowed bool) {
+	verdict := "denied"
+	if allowed {
+		verdict = "allowed"
+	}
+	r.rebound.WithLabelValues(class, verdict).Inc()
+}
+
+// Query counts a question to an upstream; results are the resolver's closed set.
+func (r *Resolver) Query(upstream, result string) {
+	r.queries.WithLabelValues(upstream, answered(result)).Inc()
+}
+
+// Upstream tells whether an upstream is asked in its turn.
+func (r *Resolver) Upstream(upstream string, up bool) {
+	value := 0.0
+	if up {
+		value = 1
+	}
+	r.up.WithLabelValues(upstream).Set(value)
+}
+
+func answered(result string) string {
+	if result == "answered" {
+		return "ok"
+	}
+	return result
+}
 
 // Upstream counts connections to upstreams.
 type Upstream struct {

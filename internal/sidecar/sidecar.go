@@ -204,16 +204,17 @@ func (s *Sidecar) openEnds(set *ruleset.Set) error {
 	}
 	s.snapshot.Store(&proxy.Snapshot{Policy: set.Policy, Version: set.Version, Guard: guard})
 	s.metrics.Policy.Loaded(set.Version, string(set.Policy.Mode()), time.Now())
-	if s.resolver, err = resolver.New(resolverConfig(&c.Resolver, s.metrics)); err != nil {
+	names, err := ResolverConfig(c)
+	if err != nil {
 		return err
 	}
-	roots, err := loadRoots(c.TLS.ExtraRoots)
-	if err != nil {
+	names.Observer, names.Logger = s.metrics.Resolver, s.log
+	if s.resolver, err = resolver.New(names); err != nil {
 		return err
 	}
 	dialer := &resolver.Dialer{Timeout: c.Timeouts.Dial}
 	s.upstreams = proxy.NewUpstreams(proxy.UpstreamConfig{
-		Dial: dialer.Dial, Roots: roots, Handshake: c.Timeouts.TLSHandshake, ResponseHeader: c.Timeouts.ResponseHeader,
+		Dial: dialer.Dial, Roots: names.Roots, Handshake: c.Timeouts.TLSHandshake, ResponseHeader: c.Timeouts.ResponseHeader,
 		Observer: s.metrics.Upstream,
 	})
 	s.authority, err = mitm.Open(mitm.Options{
@@ -221,14 +222,6 @@ func (s *Sidecar) openEnds(set *ruleset.Set) error {
 		Observer: s.metrics.Intercept,
 	})
 	return err
-}
-
-func resolverConfig(c *config.Resolver, m *metrics.Metrics) resolver.Config {
-	r := resolver.Config{Upstreams: c.Upstreams, Timeout: c.Timeout, CacheSize: c.CacheSize, Observer: m.Resolver}
-	for _, h := range c.Hosts {
-		r.Hosts = append(r.Hosts, resolver.Host(h))
-	}
-	return r
 }
 
 // newGuard closes Signet's own ports and the machine's own addresses, whatever
@@ -246,7 +239,7 @@ func (s *Sidecar) newGuard(set *ruleset.Set) (*resolver.Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	return resolver.NewGuard(set.Policy.Holes(), own, local), nil
+	return resolver.NewGuard(set.Policy.Holes(), own, local).WithNAT64(s.config.Resolver.NAT64), nil
 }
 
 func localAddresses() ([]netip.Addr, error) {
