@@ -67,7 +67,7 @@ func BenchmarkBboltCommit(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer db.Close() //nolint:errcheck // a benchmark's
+	defer db.Close()
 	line := make([]byte, 1700)
 	for seq := int64(1); b.Loop(); seq++ {
 		err := db.Update(func(tx *bbolt.Tx) error {

@@ -190,7 +190,7 @@ func fillUp(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // full is what is wanted
+	defer f.Close()
 	for block := make([]byte, 1<<16); len(block) > 0; {
 		if _, err := f.Write(block); errors.Is(err, syscall.ENOSPC) {
 			block = block[:len(block)/2]

@@ -37,7 +37,7 @@ func (x *hopIndex) put(r *receipts.Receipt) (dropped int64) {
 }
 
 func appendHop(dst []byte, r *receipts.Receipt) []byte {
-	dst = binary.BigEndian.AppendUint64(dst, uint64(r.Hop)) //nolint:gosec // never negative
+	dst = binary.BigEndian.AppendUint64(dst, uint64(r.Hop))
 	dst = append(dst, r.ReceiptHash...)
 	return append(dst, r.TraceID...)
 }

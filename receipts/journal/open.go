@@ -59,6 +59,9 @@ func Open(ctx context.Context, o Options) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
+	if doubt := durable.Doubt(o.Dir); doubt != "" {
+		o.Logger.Warn("journal: the data directory is no place for evidence", "dir", o.Dir, "why", doubt)
+	}
 	j, first, err := o.prepare(s, c, sign)
 	if err != nil {
 		return nil, errors.Join(err, s.close())
