@@ -85,7 +85,7 @@ type checker struct {
 }
 
 func newChecker(c *config.Config, method string, resolve bool) (*checker, error) {
-	set, err := ruleset.Load(c.Policy)
+	set, err := loadPolicy(c)
 	if err != nil {
 		return nil, err
 	}

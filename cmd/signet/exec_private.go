@@ -50,11 +50,12 @@ func startPrivate(ctx context.Context, o *privateOptions) (*privateSidecar, erro
 		return nil, exit(exitUnusable, err)
 	}
 	c.ShutdownTimeout = lingering
-	policy := ruleset.ReportAll()
-	if c.Policy != "" {
-		if policy, err = ruleset.Load(c.Policy); err != nil {
-			return nil, exit(exitUnusable, err)
-		}
+	policy, err := loadPolicy(c)
+	if errors.Is(err, errNoPolicy) {
+		policy, err = ruleset.ReportAll(), nil
+	}
+	if err != nil {
+		return nil, exit(exitUnusable, err)
 	}
 	if o.data != "" {
 		return startIn(ctx, o.data, c, policy)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/signet-egress/signet/internal/config"
-	"github.com/signet-egress/signet/internal/ruleset"
 	"github.com/signet-egress/signet/internal/sidecar"
 )
 
@@ -62,10 +60,7 @@ func runSidecar(ctx context.Context, file string, flags map[string]any, stderr i
 	if err != nil {
 		return exit(exitUnusable, err)
 	}
-	if c.Policy == "" {
-		return exit(exitUnusable, errors.New("no policy is named: set policy in the configuration file, SIGNET_POLICY or --policy (an empty file denies everything)"))
-	}
-	set, err := ruleset.Load(c.Policy)
+	set, err := loadPolicy(c)
 	if err != nil {
 		return exit(exitUnusable, err)
 	}

@@ -28,6 +28,10 @@ func (l *loader) check(c *Config) {
 		l.want("data", socket(defaultSocket(c)))
 	}
 	l.want("admin_socket", socket(c.AdminSocket))
+	if c.Policy != "" && len(c.AllowedHosts) > 0 {
+		source, _ := l.source("policy")
+		l.want("allowed_hosts", fmt.Errorf("is set beside policy, which is set by %s; keep one of them", source))
+	}
 	l.want("tenant", name(c.Tenant))
 	l.want("agent", name(c.Agent))
 	l.checkResolver(&c.Resolver)

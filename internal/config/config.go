@@ -38,6 +38,11 @@ type Config struct {
 	// and nothing that a guess could open: without one signet run refuses to start.
 	Policy string `mapstructure:"policy" unit:"path"`
 
+	// The hosts that may be reached, in place of a policy, for those who need no
+	// more: each as rules write it, for https on port 443, or with a port, for http
+	// and https on it. Set beside policy it is an error, since neither would win.
+	AllowedHosts []string `mapstructure:"allowed_hosts" unit:"list of hosts"`
+
 	// The receipts' signing key, Ed25519 in PKCS#8 PEM, mode 0600. By default
 	// key.pem in data, made at the first start; set it where a secret store hands
 	// out keys.

@@ -102,7 +102,7 @@ func list(text string, element reflect.Type) (any, error) {
 	switch {
 	case text == "":
 		return []any{}, nil
-	case strings.HasPrefix(text, "["):
+	case strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]"):
 		var values []any
 		if err := yaml.Unmarshal([]byte(text), &values); err != nil {
 			return nil, fmt.Errorf("read the list in brackets: %w", err)

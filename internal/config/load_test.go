@@ -42,6 +42,7 @@ func TestDefaults(t *testing.T) {
 		MetricsListen:   ":9464",
 		AdminSocket:     "/var/lib/signet/admin.sock",
 		Data:            "/var/lib/signet",
+		AllowedHosts:    []string{},
 		Tenant:          "default",
 		Agent:           "default",
 		Resolver:        Resolver{Upstreams: []string{}, Zones: []Zone{}, DNSSEC: "off", NAT64: []netip.Prefix{}, Hosts: []Host{}, Timeout: 5 * time.Second, CacheSize: 4096},
@@ -95,13 +96,14 @@ shutdown_timeout: 1m30s
 `)
 	dir := filepath.Dir(path)
 	want := &Config{
-		Listen:      "127.0.0.1:3129",
-		AdminSocket: "/run/signet/admin.sock",
-		Data:        filepath.Join(dir, "state"),
-		Policy:      filepath.Join(dir, "policies"),
-		Key:         "/etc/signet/key.pem",
-		Tenant:      "acme",
-		Agent:       "billing-agent",
+		Listen:       "127.0.0.1:3129",
+		AdminSocket:  "/run/signet/admin.sock",
+		Data:         filepath.Join(dir, "state"),
+		Policy:       filepath.Join(dir, "policies"),
+		AllowedHosts: []string{},
+		Key:          "/etc/signet/key.pem",
+		Tenant:       "acme",
+		Agent:        "billing-agent",
 		Resolver: Resolver{
 			Upstreams: []string{"udp://10.0.0.10:53", "udp://[2001:db8::53]"},
 			Hosts:     []Host{{Name: "erp.example", Addresses: []netip.Addr{netip.MustParseAddr("10.20.0.7"), netip.MustParseAddr("2001:db8::7")}}},
@@ -140,6 +142,7 @@ var samples = map[string][2]string{
 	"admin_socket":             {"/a.sock", "/b.sock"},
 	"data":                     {"/a", "/b"},
 	"policy":                   {"/a.yaml", "/b.yaml"},
+	"allowed_hosts":            {"a.example,b.example:8443", "*.c.example"},
 	"key":                      {"/a.pem", "/b.pem"},
 	"tenant":                   {"a", "b"},
 	"agent":                    {"a", "b"},
