@@ -59,7 +59,8 @@ func (o *op) settle(err error) {
 // Begin returns once the intent to make the exchange that r drafts is durable,
 // under r.ReceiptID; nothing may have been sent before. dissolve, if not empty,
 // names another open intent, which goes in the same commit, if it is still
-// open. An error means that the exchange must not be made: an *UnavailableError,
+// open. Begin fills in the salt of r's detail, and keeps nothing of r. An error
+// means that the exchange must not be made: an *UnavailableError,
 // or what is wrong with r.
 func (j *Journal) Begin(r *receipts.Receipt, dissolve string) error {
 	if err := j.Err(); err != nil {

@@ -26,7 +26,8 @@ type writer struct {
 	hops    *hopIndex
 	intents map[string]int64 // open intents and the room held for each
 	reserve *reserve
-	pending int64 // room that the group under way takes from the reserve
+	pending int64         // room that the group under way takes from the reserve
+	step    time.Duration // of the clock, not yet on record
 
 	entries []entry // of the group under way; the buffers are used again
 	spare   []*op   // the queue's other half
@@ -115,8 +116,9 @@ func (w *writer) write(group []*op) {
 func (w *writer) place(ops []*op) {
 	w.entries = w.entries[:0]
 	ts, step := w.clock.stamp()
-	if step != 0 {
-		w.link(&receipts.Event{Event: receipts.EventClockStep, Clock: &receipts.ClockStep{StepMS: step.Milliseconds()}}, ts)
+	w.step += step
+	if w.step != 0 {
+		w.link(&receipts.Event{Event: receipts.EventClockStep, Clock: &receipts.ClockStep{StepMS: w.step.Milliseconds()}}, ts)
 	}
 	for _, o := range ops {
 		if o.record != nil {
@@ -229,6 +231,7 @@ func (w *writer) put(tx *bbolt.Tx, ops []*op) error {
 
 // settle tells everybody that the group is durable.
 func (w *writer) settle(ops []*op) {
+	w.step = 0
 	w.j.publish(w.head)
 	for _, o := range ops {
 		if o.closed != "" {
