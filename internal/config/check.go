@@ -34,6 +34,7 @@ func (l *loader) check(c *Config) {
 	}
 	l.want("tenant", name(c.Tenant))
 	l.want("agent", name(c.Agent))
+	l.checkAgents(c.Agents)
 	l.checkResolver(&c.Resolver)
 	for i, path := range c.TLS.ExtraRoots {
 		l.want(fmt.Sprintf("tls.extra_roots[%d]", i), given(path))

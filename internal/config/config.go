@@ -55,6 +55,13 @@ type Config struct {
 	// Which agent this is, as policies and receipts name it. Same form.
 	Agent string `mapstructure:"agent" default:"default" unit:"name"`
 
+	// The agents that share this sidecar, told apart by API keys: a list of {name,
+	// keys: [{id, sha256}]}. With this list every request needs a key, in
+	// Proxy-Authorization, and agent is no longer used. Receipts name the key by its
+	// id. Signet knows a key by its SHA-256 alone, so that this file is no secret;
+	// make keys of at least 128 random bits, since a short one could be guessed.
+	Agents []Agent `mapstructure:"agents" unit:"list of agents"`
+
 	Resolver Resolver `mapstructure:"resolver"`
 	TLS      TLS      `mapstructure:"tls"`
 	Log      Log      `mapstructure:"log"`
@@ -64,6 +71,18 @@ type Config struct {
 	// them. 30 seconds, as long as Kubernetes waits by default; set the pod's
 	// terminationGracePeriodSeconds a little longer.
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout" default:"30s" min:"1s" max:"10m" unit:"duration"`
+}
+
+// Agent is one of several agents, and how it is told from the others.
+type Agent struct {
+	Name string   `mapstructure:"name"`
+	Keys []APIKey `mapstructure:"keys"` // several while one replaces another
+}
+
+// APIKey is one key of an agent.
+type APIKey struct {
+	ID     string `mapstructure:"id"`
+	SHA256 Digest `mapstructure:"sha256"`
 }
 
 // Resolver is how names become addresses.

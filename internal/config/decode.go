@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -17,8 +18,9 @@ var (
 	block    = reflect.TypeFor[netip.Prefix]()
 )
 
-// scalarType reports whether a struct is written as a single value.
-func scalarType(t reflect.Type) bool { return t == address || t == block }
+// scalarType reports whether a type of several fields or bytes is written as a
+// single value.
+func scalarType(t reflect.Type) bool { return t == address || t == block || t == digest }
 
 // hook converts a value on its way into Config. viper's decoder is lenient: a
 // number would become a text, and 5 a duration of 5 ns. Everything that is not
@@ -58,6 +60,8 @@ func number(to reflect.Type, value any) (any, error) {
 		return nil, fmt.Errorf("want an IP address, not %v", value)
 	case block:
 		return nil, fmt.Errorf("want a block of addresses, such as 10.96.0.0/12, not %v", value)
+	case digest:
+		return nil, errors.New("want 64 hexadecimal digits as text; put them in quotes")
 	}
 	return nil, fmt.Errorf("want a whole number, not %v", value)
 }
@@ -86,6 +90,8 @@ func scalar(text string, to reflect.Type) (any, error) {
 			return nil, fmt.Errorf("%q has bits set behind its length; write %s", text, p.Masked())
 		}
 		return p, nil
+	case digest:
+		return parseDigest(text)
 	default:
 		n, err := strconv.Atoi(text)
 		if err != nil {

@@ -76,7 +76,7 @@ func suggest(prefix, name string, siblings map[string]reflect.Type) string {
 			best, least = prefix+sibling, d
 		}
 	}
-	if best != "" {
+	if best != "" || strings.Contains(prefix, "[") {
 		return best
 	}
 	for _, k := range keys() {

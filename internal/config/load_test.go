@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -45,6 +46,7 @@ func TestDefaults(t *testing.T) {
 		AllowedHosts:    []string{},
 		Tenant:          "default",
 		Agent:           "default",
+		Agents:          []Agent{},
 		Resolver:        Resolver{Upstreams: []string{}, Zones: []Zone{}, DNSSEC: "off", NAT64: []netip.Prefix{}, Hosts: []Host{}, Timeout: 5 * time.Second, CacheSize: 4096},
 		TLS:             TLS{ExtraRoots: []string{}},
 		Log:             Log{Level: "info", Format: "json"},
@@ -74,6 +76,12 @@ policy: policies
 key: /etc/signet/key.pem
 tenant: acme
 agent: billing-agent
+agents:
+  - name: billing
+    keys:
+      - {id: billing-1, sha256: 0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a}
+      - {id: billing-2, sha256: FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF}
+  - {name: reader, keys: [{id: reader-1, sha256: "1111111111111111111111111111111111111111111111111111111111111111"}]}
 resolver:
   upstreams: ["udp://10.0.0.10:53", "udp://[2001:db8::53]"]
   hosts: [{name: erp.example, addresses: [10.20.0.7, "2001:db8::7"]}]
@@ -104,6 +112,10 @@ shutdown_timeout: 1m30s
 		Key:          "/etc/signet/key.pem",
 		Tenant:       "acme",
 		Agent:        "billing-agent",
+		Agents: []Agent{
+			{Name: "billing", Keys: []APIKey{{ID: "billing-1", SHA256: Digest(bytes.Repeat([]byte{0x0a}, 32))}, {ID: "billing-2", SHA256: Digest(bytes.Repeat([]byte{0xff}, 32))}}},
+			{Name: "reader", Keys: []APIKey{{ID: "reader-1", SHA256: Digest(bytes.Repeat([]byte{0x11}, 32))}}},
+		},
 		Resolver: Resolver{
 			Upstreams: []string{"udp://10.0.0.10:53", "udp://[2001:db8::53]"},
 			Hosts:     []Host{{Name: "erp.example", Addresses: []netip.Addr{netip.MustParseAddr("10.20.0.7"), netip.MustParseAddr("2001:db8::7")}}},
@@ -146,6 +158,7 @@ var samples = map[string][2]string{
 	"key":                      {"/a.pem", "/b.pem"},
 	"tenant":                   {"a", "b"},
 	"agent":                    {"a", "b"},
+	"agents":                   {"[{name: a, keys: [{id: k, sha256: '" + strings.Repeat("0a", 32) + "'}]}]", `[{"name": "b", "keys": [{"id": "k1", "sha256": "` + strings.Repeat("1B", 32) + `"}]}]`},
 	"resolver.upstreams":       {"udp://10.0.0.1, udp://10.0.0.2:53", "udp://10.0.0.3"},
 	"resolver.hosts":           {"[{name: a.example, addresses: [10.0.0.1, 10.0.0.2]}]", `[{"name": "b.example", "addresses": ["::1"]}]`},
 	"resolver.zones":           {"[{suffix: svc.cluster.local, upstreams: ['udp://10.96.0.10'], addresses: {allow: [10.96.0.0/12]}}]", `[{"suffix": "corp", "dnssec": "require-ad", "upstreams": ["tls://10.0.0.1?name=dns.corp"]}]`},

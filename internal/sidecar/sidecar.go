@@ -202,7 +202,7 @@ func (s *Sidecar) openEnds(set *ruleset.Set) error {
 	if err != nil {
 		return err
 	}
-	s.snapshot.Store(&proxy.Snapshot{Policy: set.Policy, Version: set.Version, Guard: guard})
+	s.snapshot.Store(&proxy.Snapshot{Policy: set.Policy, Version: set.Version, Guard: guard, Agents: agentsOf(c)})
 	s.metrics.Policy.Loaded(set.Version, string(set.Policy.Mode()), time.Now())
 	names, err := ResolverConfig(c)
 	if err != nil {
