@@ -161,7 +161,7 @@ func BenchmarkDigest(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		d := newDigest(io.NopCloser(bytes.NewReader(body)), func(int) {})
+		d := newDigest(io.NopCloser(bytes.NewReader(body)), 0, func(int) {})
 		if _, err := io.CopyBuffer(writerOnly{io.Discard}, d, buffer); err != nil {
 			b.Fatal(err)
 		}

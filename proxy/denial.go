@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/signet-egress/signet/internal/policy"
 	"github.com/signet-egress/signet/receipts"
@@ -28,6 +29,8 @@ type denial struct {
 	status  int              // 0: the reason's own
 	detail  string           // for the agent; never a peer's text
 	err     error            // for the log
+
+	retryAfter time.Duration // when trying again may help; 0 unknown
 }
 
 func (d *denial) Error() string {
@@ -121,7 +124,8 @@ func (d *denial) answer(rule, host, receiptID string) *answerTo {
 		a.header["Proxy-Authenticate"] = []string{`Basic realm="Signet", charset="UTF-8"`, `Bearer realm="Signet"`}
 	}
 	if a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable {
-		a.header.Set("Retry-After", "1")
+		seconds := max(1, (d.retryAfter+time.Second-1)/time.Second)
+		a.header.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
 	}
 	return a
 }

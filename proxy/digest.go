@@ -20,11 +20,12 @@ type digest struct {
 	n      int64
 	err    error // the first error of src, io.EOF apart
 	frozen bool
+	limit  int64       // bytes that may pass; 0: any number
 	onRead func(n int) // called for each read; nil for none
 }
 
-func newDigest(src io.ReadCloser, onRead func(n int)) *digest {
-	return &digest{src: src, hash: sha256.New(), onRead: onRead}
+func newDigest(src io.ReadCloser, limit int64, onRead func(n int)) *digest {
+	return &digest{src: src, hash: sha256.New(), limit: limit, onRead: onRead}
 }
 
 // Read implements io.Reader. It may block in src while it holds the lock only
@@ -35,6 +36,10 @@ func (d *digest) Read(b []byte) (int, error) {
 	defer d.mu.Unlock()
 	if d.frozen {
 		return 0, errFrozen
+	}
+	if d.limit > 0 && d.n+int64(n) > d.limit {
+		d.err = errOverBytes
+		return 0, errOverBytes
 	}
 	d.hash.Write(b[:n])
 	d.n += int64(n)

@@ -49,6 +49,9 @@ type exchange struct {
 	gathered  bool // one of many denials with one receipt
 	logged    bool // the decision line is written
 
+	bounds        bounds
+	releaseLimits func() // nil: nothing was taken
+
 	sent, received *digest // bodies; nil where there is none to tell of
 	end            end     // what the agent has not seen yet
 }
@@ -210,6 +213,7 @@ func (x *exchange) decide() error {
 	})
 	d := &x.decision
 	x.receipt.Policy.Allowed, x.receipt.Policy.Reason, x.receipt.Policy.Rule = d.Allowed, string(d.Reason), d.Rule
+	x.receipt.Policy.Flags = d.Flags
 	if !d.Carries() {
 		return deny(d.Reason, "", nil)
 	}
@@ -221,7 +225,7 @@ func (x *exchange) decide() error {
 	if err := x.p.Journal.Err(); err != nil {
 		return deny(policy.JournalUnavailable, "", err)
 	}
-	return nil
+	return x.limit()
 }
 
 // pinHost resolves and classifies; nothing but the pin can be dialled.
@@ -260,6 +264,9 @@ func (x *exchange) intend() error {
 // settle is every exchange's end: the receipt is made durable, then the agent
 // sees the end of its answer, or why there is none.
 func (x *exchange) settle(err error) {
+	if x.releaseLimits != nil {
+		x.releaseLimits()
+	}
 	d := x.conclude(err)
 	if x.needsReceipt(d) {
 		commit := x.p.Journal.Finish(x.receipt)

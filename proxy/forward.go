@@ -35,7 +35,7 @@ func (x *exchange) forward(ctx context.Context) error {
 	}()
 	moved := func(int) { idle.Reset(x.p.Timeouts.Idle) }
 
-	x.sent = newDigest(x.requestBody(), moved)
+	x.sent = newDigest(x.requestBody(), x.bounds.up, moved)
 	end := x.end.(*answerEnd)
 	route := x.route()
 	route.Informational = end.informational
@@ -52,7 +52,10 @@ func (x *exchange) forward(ctx context.Context) error {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return x.switchProtocols(resp)
 	}
-	x.received = newDigest(resp.Body, moved)
+	if x.bounds.down > 0 && resp.ContentLength > x.bounds.down {
+		return x.overResponseBytes()
+	}
+	x.received = newDigest(resp.Body, x.bounds.down, moved)
 	buf := x.p.buffers.get()
 	defer x.p.buffers.put(buf)
 	end.header(resp, x.receipt.ReceiptID)
@@ -192,6 +195,9 @@ func (x *exchange) carryFailure(ctx context.Context, err error) *denial {
 	if errors.Is(context.Cause(ctx), errIdle) {
 		return fail(policy.UpstreamTimeout, "nothing moved for the idle limit", err)
 	}
+	if x.sent != nil && errors.Is(x.sent.failed(), errOverBytes) {
+		return x.overRequestBytes(fail)
+	}
 	if ctx.Err() != nil || x.sent != nil && x.sent.failed() != nil {
 		return fail(policy.ClientAborted, "the request was not sent to its end", err)
 	}
@@ -220,6 +226,9 @@ func isCertificateError(err error) bool {
 
 // streamFailure says who left in the middle of the answer.
 func (x *exchange) streamFailure(ctx context.Context, err error) *denial {
+	if errors.Is(err, errOverBytes) {
+		return x.overResponseBytes()
+	}
 	if _, ok := errors.AsType[*agentGoneError](err); ok {
 		return fail(policy.ClientAborted, "", err)
 	}

@@ -65,6 +65,20 @@ type innerConn struct {
 	tunnel *tunnel
 }
 
+// Read implements net.Conn.
+func (c *innerConn) Read(b []byte) (int, error) {
+	n, err := c.agentConn.Read(b)
+	c.tunnel.note()
+	return n, err
+}
+
+// Write implements net.Conn.
+func (c *innerConn) Write(b []byte) (int, error) {
+	n, err := c.agentConn.Write(b)
+	c.tunnel.note()
+	return n, err
+}
+
 // Close implements net.Conn.
 func (c *innerConn) Close() error {
 	c.tunnel.once.Do(func() { close(c.tunnel.closed) })

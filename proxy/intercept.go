@@ -8,6 +8,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/signet-egress/signet/internal/policy"
 	"github.com/signet-egress/signet/proxy/mitm"
@@ -23,6 +24,7 @@ type tunnel struct {
 
 	cause     atomic.Pointer[denial] // why it was cut
 	dissolved atomic.Bool            // an inner intent has taken the CONNECT's place
+	moved     atomic.Value           // func(): feeds the idle clock; nothing where there is none
 	once      sync.Once
 	closed    chan struct{} // the inner server is done with the connection
 }
@@ -40,6 +42,26 @@ func (t *tunnel) cut(agent io.Closer) func(*denial) {
 	return func(d *denial) {
 		t.cause.CompareAndSwap(nil, d)
 		_ = agent.Close()
+	}
+}
+
+// watchIdle cuts the tunnel when nothing has moved for a while, until stop is
+// called. 0 leaves that to the inner server.
+func (t *tunnel) watchIdle(limit time.Duration, cut func(*denial)) (stop func()) {
+	if limit == 0 {
+		return func() {}
+	}
+	timer := time.AfterFunc(limit, func() { cut(fail(policy.UpstreamTimeout, "", errTunnelIdle)) })
+	t.moved.Store(func() { timer.Reset(limit) })
+	return func() {
+		t.moved.Store(func() {})
+		timer.Stop()
+	}
+}
+
+func (t *tunnel) note() {
+	if moved, ok := t.moved.Load().(func()); ok {
+		moved()
 	}
 }
 
@@ -74,6 +96,8 @@ func (x *exchange) intercept(ctx context.Context) error {
 	}
 	secure := tls.Server(&innerConn{agent, t}, config)
 	defer x.stand("intercept", t.cut(agent))()
+	defer x.expire(t.cut(agent))()
+	defer t.watchIdle(x.bounds.idle, t.cut(agent))()
 	if err := x.handshake(ctx, secure); err != nil {
 		return err
 	}

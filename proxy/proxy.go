@@ -73,6 +73,7 @@ type Observer interface {
 	Settled(s *Settled)
 	TunnelOpened(mode string) (closed func()) // opaque | intercept | websocket
 	Handshake(err error)                      // with an agent, for interception
+	Limited(limit string)                     // requests | concurrent | tunnels | request_bytes | response_bytes | tunnel_lifetime
 	Panicked()
 }
 
@@ -142,6 +143,7 @@ type Proxy struct {
 	standing standing
 	buffers  buffers
 	denials  coalescer
+	limits   limiter
 }
 
 // New returns a Proxy; the Server that it is given to ends it.
@@ -191,4 +193,5 @@ type blind struct{}
 func (blind) Settled(*Settled)           {}
 func (blind) TunnelOpened(string) func() { return func() {} }
 func (blind) Handshake(error)            {}
+func (blind) Limited(string)             {}
 func (blind) Panicked()                  {}

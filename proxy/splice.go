@@ -39,19 +39,20 @@ type splicing struct {
 // first, with a channel that is ready once the agent has closed its own.
 func (x *exchange) splice(mode string, agent *agentConn, upstream io.ReadWriteCloser, afterUpstream func(*splicing, <-chan int64) int64) error {
 	s := &splicing{
-		agent: agent, upstream: upstream, idle: x.p.Timeouts.Idle, patience: x.p.Timeouts.HalfClose, buffers: &x.p.buffers,
+		agent: agent, upstream: upstream, idle: tighter(x.p.Timeouts.Idle, x.bounds.idle), patience: x.p.Timeouts.HalfClose, buffers: &x.p.buffers,
 	}
 	s.note()
 	defer x.stand(mode, s.cut)()
+	defer x.expire(s.cut)()
 	up := make(chan int64, 1)
 	go func() {
-		n := s.relay(upstream, agent)
+		n := s.relay(upstream, agent, x.bounds.up, func() *denial { return x.overRequestBytes(fail) })
 		if c, ok := upstream.(interface{ CloseWrite() error }); ok {
 			_ = c.CloseWrite()
 		}
 		up <- n
 	}()
-	down := s.relay(agent, upstream)
+	down := s.relay(agent, upstream, x.bounds.down, x.overResponseBytes)
 	sent := afterUpstream(s, up)
 	x.receipt.Detail.Forwarded.BytesUp, x.receipt.Detail.Forwarded.BytesDown = &sent, &down
 	if s.cause != nil {
@@ -84,10 +85,15 @@ func endWithUpstream(s *splicing, up <-chan int64) int64 {
 	return <-up
 }
 
-// relay copies one direction to its end and returns how many bytes it moved.
-func (s *splicing) relay(dst io.Writer, src io.Reader) int64 {
+// relay copies one direction to its end, or to the limit (0: none), and returns
+// how many bytes it moved. Not one more than the limit is passed on.
+func (s *splicing) relay(dst io.Writer, src io.Reader, limit int64, over func() *denial) int64 {
 	var total int64
 	if a, ok := src.(*agentConn); ok && len(a.ahead) > 0 {
+		if limit > 0 && int64(len(a.ahead)) > limit {
+			s.cut(over())
+			return 0
+		}
 		n, err := dst.Write(a.ahead)
 		total, a.ahead = int64(n), nil
 		if err != nil {
@@ -109,7 +115,11 @@ func (s *splicing) relay(dst io.Writer, src io.Reader) int64 {
 			}
 			return total
 		}
-		n, err := step()
+		most := int64(spliceChunk)
+		if limit > 0 {
+			most = min(most, limit-total)
+		}
+		n, err := step(most)
 		total += n
 		if n > 0 {
 			s.note()
@@ -118,6 +128,8 @@ func (s *splicing) relay(dst io.Writer, src io.Reader) int64 {
 		case err == nil:
 		case errors.Is(err, io.EOF), s.broken.Load():
 			return total
+		case errors.Is(err, errOverBytes):
+			s.cut(over())
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if !s.ended.Load() && time.Since(time.Unix(0, s.moved.Load())) >= s.idle {
 				s.broke(errTunnelIdle)
@@ -139,16 +151,25 @@ func deadlineOf(src io.Reader) func(time.Time) {
 	return func(time.Time) {}
 }
 
-// copier returns one step of a copy: a splice(2) between TCP connections, else
-// one read and one write.
-func (s *splicing) copier(dst io.Writer, src io.Reader) (step func() (int64, error), done func()) {
+// copier returns one step of a copy, of most bytes: a splice(2) between TCP
+// connections, else one read and one write. A step of none is errOverBytes where
+// the sender has more.
+func (s *splicing) copier(dst io.Writer, src io.Reader) (step func(most int64) (int64, error), done func()) {
 	from, to := tcpEnd(src), tcpEnd(dst)
 	if from != nil && to != nil {
-		return func() (int64, error) { return io.CopyN(to, from, spliceChunk) }, func() {}
+		return func(most int64) (int64, error) {
+			if most == 0 {
+				return 0, mustEnd(from)
+			}
+			return io.CopyN(to, from, most)
+		}, func() {}
 	}
 	buf := s.buffers.get()
-	return func() (int64, error) {
-		n, err := src.Read(*buf)
+	return func(most int64) (int64, error) {
+		if most == 0 {
+			return 0, mustEnd(src)
+		}
+		n, err := src.Read((*buf)[:min(most, bufferSize)])
 		if n > 0 {
 			if _, werr := dst.Write((*buf)[:n]); werr != nil {
 				return 0, werr
@@ -156,6 +177,15 @@ func (s *splicing) copier(dst io.Writer, src io.Reader) (step func() (int64, err
 		}
 		return int64(n), err
 	}, func() { s.buffers.put(buf) }
+}
+
+func mustEnd(src io.Reader) error {
+	var one [1]byte
+	n, err := src.Read(one[:])
+	if n > 0 {
+		return errOverBytes
+	}
+	return err
 }
 
 // tcpEnd is the bare TCP connection behind an end of the copy, or nil.

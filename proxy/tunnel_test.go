@@ -250,11 +250,11 @@ func sayGoodbye(c *net.TCPConn) error {
 
 // sayMuch goes on until it is cut off.
 func sayMuch(c *net.TCPConn) error {
-	for {
-		if _, err := c.Write(make([]byte, 32<<10)); err != nil {
-			return nil
-		}
+	var err error
+	for err == nil {
+		_, err = c.Write(make([]byte, 32<<10))
 	}
+	return nil
 }
 
 func saysNothing(*net.TCPConn) error { return nil }

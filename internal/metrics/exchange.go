@@ -14,11 +14,12 @@ type Exchange struct {
 	PayloadType, TargetType string
 	Host                    string
 	Method                  string
-	Endpoint                string // http, connect or inner
-	Reason                  string // reason code; ok
-	Denied                  bool   // Signet refused it
-	Hop                     int64  // place in its trace; 0: no receipt could be written
-	Status                  int    // of the upstream's answer; 0 none
+	Endpoint                string   // http, connect or inner
+	Reason                  string   // reason code; ok
+	Denied                  bool     // Signet refused it
+	Patterns                []string // names of the patterns that flagged it
+	Hop                     int64    // place in its trace; 0: no receipt could be written
+	Status                  int      // of the upstream's answer; 0 none
 	Total                   time.Duration
 	Carried                 time.Duration // from the intent to the end of the answer; 0: nothing was forwarded
 }
@@ -27,6 +28,7 @@ type Exchange struct {
 type Exchanges struct {
 	exchanges, denied, policyDenied, forwarded, receipts *prometheus.CounterVec
 	request, forward                                     *prometheus.HistogramVec
+	suspicious, limited                                  *prometheus.CounterVec
 	panics                                               prometheus.Counter
 }
 
@@ -39,6 +41,8 @@ func newExchanges(d *definer) *Exchanges {
 		receipts:     d.counter("receipt_created_total", "Receipts made, by their place in the trace.", "tenant", "hop"),
 		request:      d.histogram("request_duration_seconds", "From a request's arrival to the end of its answer.", answerBuckets(), "method", "endpoint"),
 		forward:      d.histogram("forward_duration_seconds", "From the durable intent to the end of the upstream's answer.", answerBuckets(), "host"),
+		suspicious:   d.counter("suspicious_requests_total", "Exchanges that a pattern of the policy has flagged.", "pattern", "tenant"),
+		limited:      d.counter("rate_limited_total", "Exchanges and tunnels that a limit of the policy has refused or ended.", "tenant", "limit_type"),
 		panics:       d.counter("panics_total", "Exchanges that a fault in Signet ended; each is a bug.").WithLabelValues(),
 	}
 }
@@ -51,6 +55,9 @@ func (e *Exchanges) Settled(x Exchange) {
 		e.exchanges.WithLabelValues(x.Tenant, x.APIKey, x.PayloadType, x.TargetType).Inc()
 		e.receipts.WithLabelValues(x.Tenant, hop(x.Hop)).Inc()
 	}
+	for _, pattern := range x.Patterns {
+		e.suspicious.WithLabelValues(pattern, x.Tenant).Inc()
+	}
 	if x.Denied {
 		e.denied.WithLabelValues(x.Reason, x.Tenant, pattern).Inc()
 	}
@@ -62,6 +69,10 @@ func (e *Exchanges) Settled(x Exchange) {
 		e.forward.WithLabelValues(pattern).Observe(x.Carried.Seconds())
 	}
 }
+
+// Limited counts what a limit has refused or ended. limit is requests, concurrent,
+// tunnels, request_bytes, response_bytes or tunnel_lifetime.
+func (e *Exchanges) Limited(tenant, limit string) { e.limited.WithLabelValues(tenant, limit).Inc() }
 
 // Panicked counts an exchange that a panic ended.
 func (e *Exchanges) Panicked() { e.panics.Inc() }

@@ -17,6 +17,8 @@ func Meanings() map[string]string {
 		"hop":          "place in the trace: `1`, `2-5`, `6-20`, `21-100`, `101+`",
 		"host":         "host pattern of the policy's rule, never a raw name; `none` where no rule matched",
 		"key_type":     "`ed25519`, `p256`",
+		"limit_type":   "`requests`, `concurrent`, `tunnels`, `request_bytes`, `response_bytes`, `tunnel_lifetime`",
+		"pattern":      "name of a pattern of the policy",
 		"method":       "`GET`, `HEAD`, `POST`, `PUT`, `PATCH`, `DELETE`, `OPTIONS`, `CONNECT`, or `OTHER`",
 		"mode":         "of a tunnel: `opaque`, `intercept`, `websocket`; of a policy: `enforce`, `report`",
 		"operation":    "of the journal: `begin` (an intent), `append` (a record), `commit`; of keys: `sign`, `mint`",

@@ -36,6 +36,8 @@ func exercise(m *Metrics) {
 		Tenant: "acme", Host: "would-deny.example", Method: "GET", Endpoint: "http", Reason: "HEL_PATH_NOT_ALLOWED",
 		Hop: 200, Total: time.Second, Carried: time.Second,
 	})
+	m.Exchanges.Settled(Exchange{Tenant: "acme", Method: "GET", Endpoint: "http", Reason: "ok", Patterns: []string{"keys"}, Hop: 1})
+	m.Exchanges.Limited("acme", "concurrent")
 	m.Exchanges.Panicked()
 	m.Tunnels.Opened("opaque")()
 	m.Tunnels.Opened("intercept")

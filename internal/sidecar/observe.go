@@ -39,6 +39,9 @@ func (o proxyMetrics) Settled(s *proxy.Settled) {
 	if r := s.Receipt; r != nil {
 		x.APIKey, x.Hop, x.Denied = r.APIKey, r.Hop, r.Outcome == receipts.Denied
 	}
+	if s.Receipt != nil {
+		x.Patterns = s.Receipt.Policy.Flags
+	}
 	o.m.Exchanges.Settled(x)
 	if s.BytesUp+s.BytesDown > 0 {
 		o.m.Tunnels.Carried(s.BytesUp, s.BytesDown)
@@ -50,6 +53,9 @@ func (o proxyMetrics) TunnelOpened(mode string) (closed func()) { return o.m.Tun
 
 // Handshake implements proxy.Observer.
 func (o proxyMetrics) Handshake(err error) { o.m.Intercept.Handshake(err) }
+
+// Limited implements proxy.Observer.
+func (o proxyMetrics) Limited(limit string) { o.m.Exchanges.Limited(o.tenant, limit) }
 
 // Panicked implements proxy.Observer.
 func (o proxyMetrics) Panicked() { o.m.Exchanges.Panicked() }

@@ -43,6 +43,7 @@ func (o observer) Settled(s *proxy.Settled) {
 }
 func (o observer) TunnelOpened(mode string) func() { return o.m.Tunnels.Opened(mode) }
 func (o observer) Handshake(err error)             { o.m.Intercept.Handshake(err) }
+func (o observer) Limited(limit string)            { o.m.Exchanges.Limited("bench", limit) }
 func (o observer) Panicked()                       { o.m.Exchanges.Panicked() }
 
 // runWithoutReceipts is the sidecar of file on noJournal, until SIGTERM.
