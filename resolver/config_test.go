@@ -11,15 +11,49 @@ import (
 
 func TestUpstreams(t *testing.T) {
 	for in, want := range map[string]string{
-		"udp://10.0.0.10:53":   "udp://10.0.0.10:53",
-		"udp://10.0.0.10":      "udp://10.0.0.10:53",
-		"udp://[fd00::1]:5353": "udp://[fd00::1]:5353",
-		"udp://[fd00::1]":      "udp://[fd00::1]:53",
-		"udp://fd00::1":        "udp://[fd00::1]:53",
+		"udp://10.0.0.10:53":                                "udp://10.0.0.10:53",
+		"udp://10.0.0.10":                                   "udp://10.0.0.10:53",
+		"udp://[fd00::1]:5353":                              "udp://[fd00::1]:5353",
+		"udp://[fd00::1]":                                   "udp://[fd00::1]:53",
+		"udp://fd00::1":                                     "udp://[fd00::1]:53",
+		"tls://9.9.9.9":                                     "tls://9.9.9.9:853",
+		"tls://9.9.9.9?name=DNS.quad9.net.":                 "tls://9.9.9.9:853?name=dns.quad9.net",
+		"tls://[2620:fe::fe]:8853?name=dns.quad9.net":       "tls://[2620:fe::fe]:8853?name=dns.quad9.net",
+		"https://9.9.9.9":                                   "https://9.9.9.9:443/dns-query",
+		"https://9.9.9.9?name=dns.quad9.net":                "https://9.9.9.9:443/dns-query?name=dns.quad9.net",
+		"https://[2620:fe::fe]:5443/a/b?name=dns.quad9.net": "https://[2620:fe::fe]:5443/a/b?name=dns.quad9.net",
 	} {
 		u, err := parseUpstream(in, nil)
 		if err != nil || u.String() != want {
 			t.Errorf("%s: %v, %v", in, u, err)
+		}
+	}
+}
+
+func TestMistakenUpstreams(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                               "must have the form",
+		"9.9.9.9":                        "must have the form",
+		"tcp://9.9.9.9":                  "must have the form",
+		"UDP://9.9.9.9":                  "must have the form",
+		"tls://dns.quad9.net":            "must name the server by IP address",
+		"https://dns.google/dns-query":   "must name the server by IP address",
+		"udp://[[::1]]":                  "must name the server by IP address",
+		"udp://10.0.0.1]":                "must name the server by IP address",
+		"tls://9.9.9.9:0":                "must name the server by IP address",
+		"tls://user@9.9.9.9":             "must name the server by IP address",
+		"tls://9.9.9.9/dns-query":        "has a path",
+		"udp://9.9.9.9/":                 "has a path",
+		"udp://9.9.9.9?name=dns.example": "there is no certificate over udp",
+		"tls://9.9.9.9?name=":            "nothing behind the ? but name=NAME",
+		"tls://9.9.9.9?name=a&name=b":    "nothing behind the ? but name=NAME",
+		"tls://9.9.9.9?sni=a.example":    "nothing behind the ? but name=NAME",
+		"https://9.9.9.9/q{?dns}":        "nothing behind the ? but name=NAME",
+		"https://9.9.9.9/a b":            "has a path",
+		"https://9.9.9.9/q#x":            "has a path",
+	} {
+		if u, err := parseUpstream(in, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, %v, want %q", in, u, err, want)
 		}
 	}
 }
@@ -34,6 +68,12 @@ func TestNewNamesEveryMistake(t *testing.T) {
 			{Name: "empty.example"},
 			{Name: "zone.example", Addresses: []netip.Addr{netip.MustParseAddr("fe80::1%eth0")}},
 		},
+		Zones: []Zone{
+			{Suffix: "corp.example", Upstreams: []string{"udp://10.0.0.1", "udp://ns.corp.example"}},
+			{Suffix: "Corp.example."},
+			{Suffix: ".lab"},
+			{Suffix: ""},
+		},
 		Timeout:   time.Minute,
 		CacheSize: -1,
 	})
@@ -47,6 +87,10 @@ func TestNewNamesEveryMistake(t *testing.T) {
 		`resolver.hosts[1]: "ERP.example." is listed twice`,
 		`resolver.hosts[2]: "a b" is not a host name`,
 		`resolver.hosts[3]: "empty.example" has no addresses`,
+		`resolver.zones[0].upstreams[1] "udp://ns.corp.example": must name`,
+		`resolver.zones[1]: "Corp.example." is listed twice`,
+		`resolver.zones[2]: ".lab" is not a host name`,
+		`resolver.zones[3]: "" is not a host name`,
 		"resolver.hosts[4]", "resolver.timeout: 1m0s", "resolver.cache_size: -1",
 	} {
 		if !strings.Contains(err.Error(), want) {

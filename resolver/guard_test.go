@@ -315,3 +315,36 @@ func TestOwnAddresses(t *testing.T) {
 		}
 	}
 }
+
+func TestPref64(t *testing.T) {
+	g := NewGuard(prefixes("10.20.0.0/16", "2001:db8:9::/48"), []netip.AddrPort{netip.MustParseAddrPort("10.20.0.9:3128")}, nil).WithNAT64(
+		prefixes("2600:32::/32", "2600:40::/40", "2600:48::/48", "2600:56::/56", "2600:64::/64", "2600:96::/96", "64:ff9b:1:96::/96", "2600:33::/33", "2001:db8:9:96::/96"))
+	at := map[string]int{"2600:32::": 4, "2600:40::": 5, "2600:48::": 6, "2600:56::": 7, "2600:64::": 8, "2600:96::": 12, "64:ff9b:1:96::": 12, "2001:db8:9:96::": 12}
+	for base, from := range at {
+		for v4, class := range map[string]string{
+			"9.9.9.9": ClassPublic, "10.20.0.1": "", "10.21.0.1": ClassPrivateUse, "127.0.0.1": ClassLoopback,
+			"169.254.169.254": ClassMetadata, "0.0.0.0": ClassUnspecified, "224.0.0.1": ClassMulticast,
+		} {
+			a := nat64Layout(base, from, netip.MustParseAddr(v4).As4())
+			v := g.Address(a)
+			if allowed := class == ClassPublic || class == ""; v.Allowed != allowed || class != "" && v.Class != class {
+				t.Errorf("%s within %s, %s: %+v", v4, base, a, v)
+			}
+		}
+		a := nat64Layout(base, from, [4]byte{10, 20, 0, 9})
+		if v := g.Endpoint(netip.AddrPortFrom(a, 3128)); v.Class != ClassOwnPort {
+			t.Errorf("own port behind %s: %+v", base, v)
+		}
+	}
+	for addr, want := range map[string]string{
+		"2600:64::100:0:0:0": ClassInvalid, // byte 8 is not zero
+		"2600:33::1":         ClassInvalid, // no length of RFC 6052
+		"2600:97::1":         ClassPublic,
+		"64:ff9b::909:909":   ClassIPv4Embedded,
+		"64:ff9b:1:97::1":    ClassIPv4Embedded,
+	} {
+		if v := g.Address(netip.MustParseAddr(addr)); v.Class != want {
+			t.Errorf("%s: %+v, want %s", addr, v, want)
+		}
+	}
+}

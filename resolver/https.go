@@ -130,10 +130,8 @@ func (h *overHTTPS) post(ctx context.Context, wire []byte) (body []byte, age uin
 	if len(body) > maxMessage {
 		return nil, 0, fmt.Errorf("the upstream answered with more than %d bytes", maxMessage)
 	}
-	if seconds, err := strconv.ParseUint(resp.Header.Get("Age"), 10, 32); err == nil {
-		age = uint32(seconds)
-	}
-	return body, age, nil
+	seconds, _ := strconv.ParseUint(resp.Header.Get("Age"), 10, 32) // 0 for no number, the largest for one too large
+	return body, uint32(seconds), nil
 }
 
 // shorten takes the time that an answer has lain in an HTTP cache off its TTLs

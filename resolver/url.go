@@ -62,7 +62,10 @@ func parseEndpoint(address string, port uint16) (netip.AddrPort, error) {
 	if ap, err := netip.ParseAddrPort(address); err == nil && ap.Port() != 0 {
 		return ap, nil
 	}
-	if a, err := netip.ParseAddr(strings.Trim(address, "[]")); err == nil {
+	if inner, ok := strings.CutPrefix(address, "["); ok && strings.HasSuffix(inner, "]") {
+		address = strings.TrimSuffix(inner, "]")
+	}
+	if a, err := netip.ParseAddr(address); err == nil {
 		return netip.AddrPortFrom(a, port), nil
 	}
 	return netip.AddrPort{}, errors.New("must name the server by IP address, with a port from 1 to 65535 or none; an IPv6 address with a port stands in brackets")
