@@ -19,7 +19,8 @@ import (
 )
 
 func newCheckCommand() *cobra.Command {
-	var file, method string
+	var files configFiles
+	var method string
 	var resolve, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "check [flags] URL...",
@@ -36,7 +37,7 @@ Exit status: 0 if all are allowed, 3 if any is denied, 2 if the input cannot be
 used. In report mode a URL counts as denied where the policy would deny it.`,
 		Args: func(_ *cobra.Command, urls []string) error { return exitUnusableURLs(urls) },
 		RunE: func(cmd *cobra.Command, urls []string) error {
-			c, err := config.Load(file, changedFlags(cmd, map[string]string{"policy": "policy", "agent": "agent"}))
+			c, err := files.sources(cmd, map[string]string{"policy": "policy", "agent": "agent"}).Load()
 			if err != nil {
 				return exit(exitUnusable, err)
 			}
@@ -52,7 +53,7 @@ used. In report mode a URL counts as denied where the policy would deny it.`,
 			return k.checkAll(cmd.Context(), cmd.OutOrStdout(), urls, show)
 		},
 	}
-	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file (YAML), for its policy, agent and resolver")
+	files.register(cmd, "configuration file (YAML), for its policy, agent and resolver")
 	cmd.Flags().String("policy", "", "policy file or directory (default: the configuration's)")
 	cmd.Flags().StringVarP(&method, "method", "X", "GET", "method of the request")
 	cmd.Flags().String("agent", "", "agent that asks (default: the configuration's)")

@@ -16,7 +16,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/signet-egress/signet/internal/config"
 	"github.com/signet-egress/signet/receipts"
 	"github.com/signet-egress/signet/receipts/journal"
 )
@@ -33,10 +32,10 @@ type recordSource interface {
 }
 
 // sourceFlags say whose records to read.
-type sourceFlags struct{ config string }
+type sourceFlags struct{ files configFiles }
 
 func (f *sourceFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.config, "config", "c", "", "the sidecar's configuration file (YAML)")
+	f.files.register(cmd, "the sidecar's configuration file (YAML)")
 	cmd.Flags().String("data", "", "the sidecar's data directory (default /var/lib/signet)")
 	cmd.Flags().String("admin-socket", "", "a running sidecar's admin socket (default admin.sock in the data directory)")
 }
@@ -44,8 +43,8 @@ func (f *sourceFlags) register(cmd *cobra.Command) {
 // open opens the journal of a stopped sidecar, and the admin socket of a running
 // one, which holds its journal locked.
 func (f *sourceFlags) open(cmd *cobra.Command) (recordSource, error) {
-	set := changedFlags(cmd, map[string]string{"data": "data", "admin-socket": "admin_socket"})
-	c, err := config.Load(f.config, set)
+	sources := f.files.sources(cmd, map[string]string{"data": "data", "admin-socket": "admin_socket"})
+	c, err := sources.Load()
 	if err != nil {
 		return nil, exit(exitUnusable, err)
 	}
@@ -53,7 +52,7 @@ func (f *sourceFlags) open(cmd *cobra.Command) (recordSource, error) {
 	if err == nil {
 		return stopped{reader}, nil
 	}
-	_, socketGiven := set["admin_socket"]
+	_, socketGiven := sources.Flags["admin_socket"]
 	var locked *journal.LockedError
 	if !errors.As(err, &locked) && (!socketGiven || !errors.Is(err, fs.ErrNotExist)) {
 		return nil, exit(exitUnusable, err)

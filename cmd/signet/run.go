@@ -16,7 +16,7 @@ import (
 )
 
 func newRunCommand() *cobra.Command {
-	var file string
+	var files configFiles
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the sidecar until SIGTERM or SIGINT",
@@ -28,20 +28,24 @@ shutdown_timeout, and closes the journal. A second one ends at once; the next
 start then recovers what was open.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runSidecar(cmd.Context(), file, changedFlags(cmd, configFlags), cmd.ErrOrStderr())
+			return runSidecar(cmd.Context(), files.sources(cmd, runFlags), cmd.ErrOrStderr())
 		},
 	}
-	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file (YAML); without one, defaults, environment and flags")
+	files.register(cmd, "configuration file (YAML); without one, defaults, environment and flags")
+	registerRunFlags(cmd)
+	return cmd
+}
+
+// runFlags are the flags of run that stand for a configuration key.
+var runFlags = map[string]string{
+	"listen": "listen", "policy": "policy", "data": "data", "metrics-listen": "metrics_listen",
+}
+
+func registerRunFlags(cmd *cobra.Command) {
 	cmd.Flags().String("listen", "", "address for agents (default 127.0.0.1:3128)")
 	cmd.Flags().String("policy", "", "policy file or directory")
 	cmd.Flags().String("data", "", "data directory: journal, keys, CA (default /var/lib/signet)")
 	cmd.Flags().String("metrics-listen", "", "address of /metrics, /healthz and /readyz (default :9464)")
-	return cmd
-}
-
-// configFlags are the flags that stand for a configuration key.
-var configFlags = map[string]string{
-	"listen": "listen", "policy": "policy", "data": "data", "metrics-listen": "metrics_listen",
 }
 
 // changedFlags are the values of the flags that were given, by configuration key.
@@ -55,8 +59,8 @@ func changedFlags(cmd *cobra.Command, keys map[string]string) map[string]any {
 	return set
 }
 
-func runSidecar(ctx context.Context, file string, flags map[string]any, stderr io.Writer) error {
-	c, err := config.Load(file, flags)
+func runSidecar(ctx context.Context, sources config.Sources, stderr io.Writer) error {
+	c, err := sources.Load()
 	if err != nil {
 		return exit(exitUnusable, err)
 	}

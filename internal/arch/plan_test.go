@@ -73,7 +73,7 @@ var plan = map[string]room{
 
 	// Leaves.
 	"internal/config": {
-		modules: []string{"github.com/spf13/viper", "go.yaml.in/yaml/v3"},
+		modules: []string{"github.com/spf13/viper", "github.com/subosito/gotenv", "go.yaml.in/yaml/v3"},
 	},
 	"internal/durable": {
 		modules: []string{"golang.org/x/sys/unix"},

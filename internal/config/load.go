@@ -30,34 +30,61 @@ func (e *KeyError) Error() string {
 
 func (e *KeyError) Unwrap() error { return e.Err }
 
-// Load reads the configuration: flags that were set, by key, over the
-// environment over the file over the defaults. A file "" is no file.
+// Sources are where a configuration comes from, besides the environment and the
+// defaults.
+type Sources struct {
+	File    string         // signet.yaml; "" for none
+	EnvFile string         // a .env file; "" for none
+	Flags   map[string]any // values of the flags that were set, by key
+}
+
+// Load is Sources.Load without a .env file.
+func Load(path string, set map[string]any) (*Config, error) {
+	return Sources{File: path, Flags: set}.Load()
+}
+
+// Load reads the configuration: flags over the environment over the .env file
+// over the file over the defaults.
 //
 // Relative paths in the file are relative to the file's directory, so that it
-// means the same from wherever it is named; in flags and the environment they
-// are relative to the working directory. An environment variable that is empty
-// counts as not set, and one that names no key is ignored, since Kubernetes adds
-// SIGNET_ variables of its own for a service of that name.
+// means the same from wherever it is named; in flags, in the environment and in a
+// .env file they are relative to the working directory. An environment variable
+// that is empty counts as not set, and one that names no key is ignored, since
+// Kubernetes adds SIGNET_ variables of its own for a service of that name.
 //
 // The error joins everything that is wrong, each as a *KeyError; only a file
-// that cannot be read or is not YAML is reported alone.
-func Load(path string, set map[string]any) (*Config, error) {
-	l := loader{file: &file{}, set: set}
-	if path != "" {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("read the configuration: %w", err)
-		}
-		if l.file, err = parse(path, data); err != nil {
-			return nil, fmt.Errorf("read the configuration: %w", err)
-		}
+// that cannot be read or is not in its format is reported alone.
+func (s Sources) Load() (*Config, error) {
+	l, err := s.open()
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
 	return l.load()
+}
+
+func (s Sources) open() (*loader, error) {
+	l := &loader{file: &file{}, set: s.Flags}
+	if s.File != "" {
+		data, err := os.ReadFile(s.File)
+		if err != nil {
+			return nil, err
+		}
+		if l.file, err = parse(s.File, data); err != nil {
+			return nil, err
+		}
+	}
+	if s.EnvFile == "" {
+		return l, nil
+	}
+	var err error
+	l.env, l.problems, err = readEnvFile(s.EnvFile)
+	return l, err
 }
 
 // loader is one run of Load.
 type loader struct {
 	file     *file
+	env      *envFile // nil: none
 	set      map[string]any
 	unread   []string // keys whose value could not be decoded: nothing more is said of them
 	problems []*KeyError
@@ -85,8 +112,9 @@ func (l *loader) layers() *viper.Viper {
 	for _, k := range keys() {
 		known[k.path] = true
 		v.SetDefault(k.path, k.tag.Get("default"))
-		// Errors only without a key.
-		_ = v.BindEnv(k.path, k.env())
+		if value, _ := l.variable(k); value != "" {
+			v.Set(k.path, value)
+		}
 	}
 	// Errors only where a key has the delimiter in it, which the file's walk refused.
 	_ = v.MergeConfigMap(l.file.settings)
@@ -145,15 +173,30 @@ func (l *loader) err() error {
 	return errors.Join(errs...)
 }
 
+// variable is the environment's value of a setting, and where it stands: in the
+// process's environment, or else in the .env file.
+func (l *loader) variable(k key) (value, source string) {
+	if value := os.Getenv(k.env()); value != "" {
+		return value, "environment " + k.env()
+	}
+	return l.env.lookup(k.env())
+}
+
+// overFile is what a setting's value comes from where the file does not count;
+// "" where it does.
+func (l *loader) overFile(k key) string {
+	if _, ok := l.set[k.path]; ok {
+		return "flag --" + strings.NewReplacer(".", "-", "_", "-").Replace(k.path)
+	}
+	_, source := l.variable(k)
+	return source
+}
+
 // source is where a key's value comes from, with the line if that is the file.
 func (l *loader) source(name string) (string, int) {
 	setting, _, _ := strings.Cut(name, "[")
-	k := key{path: setting}
-	if _, ok := l.set[setting]; ok {
-		return "flag --" + strings.NewReplacer(".", "-", "_", "-").Replace(setting), 0
-	}
-	if os.Getenv(k.env()) != "" {
-		return "environment " + k.env(), 0
+	if source := l.overFile(key{path: setting}); source != "" {
+		return source, 0
 	}
 	if line, ok := l.file.line(name); ok {
 		return fmt.Sprintf("%s:%d", l.file.path, line), line
