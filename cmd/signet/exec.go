@@ -51,9 +51,9 @@ shutdown_timeout do not count.
 Signals are passed on, and the exit status is the command's: 128 and the signal's
 number if a signal ended it, 127 if it was not found, 126 if it could not be run;
 2 if the configuration cannot be used. If the receipts do not verify it is 1.`,
-		Args: func(cmd *cobra.Command, args []string) error {
+		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return exit(exitUnusable, errors.New("no command is given: signet exec [flags] -- COMMAND [ARGUMENT]..."))
+				return exit(exitUnusable, errors.New("no command is given; write it behind --, as in: signet exec -- curl https://example.com/"))
 			}
 			return nil
 		},
@@ -84,7 +84,7 @@ func runBehindSidecar(cmd *cobra.Command, o *privateOptions, asJSON bool, args [
 	if err != nil {
 		return errors.Join(err, p.stop())
 	}
-	child := exec.CommandContext(ctx, path, args[1:]...)
+	child := exec.CommandContext(ctx, path, args[1:]...) //nolint:gosec // to run what the user names is what exec is for
 	child.Args[0] = args[0]
 	child.Env = env
 	child.Stdin, child.Stdout, child.Stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()

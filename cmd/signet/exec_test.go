@@ -174,7 +174,7 @@ func TestExecStatus(t *testing.T) {
 	plain := filepath.Join(s.dir, "policy.yaml")
 	s.write("bad.yaml", "polisy: x\n")
 	s.write("noexec", "\x7fELF")
-	if err := os.Chmod(filepath.Join(s.dir, "noexec"), 0o700); err != nil { //nolint:gosec // it is to look executable
+	if err := os.Chmod(filepath.Join(s.dir, "noexec"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct {
@@ -340,7 +340,7 @@ print("in all", count)
 	}
 	until("ready")
 	const interrupt = "\x03"
-	_, _ = io.WriteString(terminal, interrupt)
+	_, _ = terminal.WriteString(interrupt)
 	until("caught 1")
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

@@ -16,10 +16,17 @@ import (
 // style wraps text in a terminal's colours, or leaves it alone.
 type style bool
 
-// styleOf is colour for a terminal, unless NO_COLOR is set (no-color.org).
+// styleOf is colour for a terminal, unless NO_COLOR is set (no-color.org), and
+// for anything where CLICOLOR_FORCE is (bixense.com/clicolors).
 func styleOf(w io.Writer) style {
+	if os.Getenv("NO_COLOR") != "" {
+		return false
+	}
+	if force := os.Getenv("CLICOLOR_FORCE"); force != "" && force != "0" {
+		return true
+	}
 	f, ok := w.(*os.File)
-	return style(ok && os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(f.Fd())))
+	return style(ok && term.IsTerminal(int(f.Fd())))
 }
 
 // SGR codes of ECMA-48.
