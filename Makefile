@@ -30,6 +30,10 @@ help: ## Show this list
 demo: build ## Show the main job on this machine, on loopback only, and check it
 	@$(BIN)/signet demo
 
+.PHONY: picture
+picture: build ## Draw the README's picture of what make demo shows
+	CLICOLOR_FORCE=1 $(BIN)/signet demo | $(GO) run -C tools ./picture >docs/images/demo.svg
+
 .PHONY: build
 build: ## Build the static binaries into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $(BIN)/ ./cmd/...
