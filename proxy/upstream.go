@@ -165,6 +165,20 @@ func (c *UpstreamConfig) dial(ctx context.Context, pin *resolver.Pin, port uint1
 	return conn, c.Observer.Connected(time.Since(start), err), err
 }
 
+// Retire drops the pools of other policy versions: their unused connections are
+// closed now, those in use when they fall idle.
+func (u *Upstreams) Retire(version string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for key, e := range u.pools {
+		if key.version != version {
+			u.used.Remove(e)
+			delete(u.pools, key)
+			e.Value.(*pool).close()
+		}
+	}
+}
+
 // Close drops unused connections; those in use end with their exchanges.
 func (u *Upstreams) Close() {
 	u.mu.Lock()

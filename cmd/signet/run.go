@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/signet-egress/signet/internal/config"
+	"github.com/signet-egress/signet/internal/ruleset"
 	"github.com/signet-egress/signet/internal/sidecar"
 )
 
@@ -60,21 +62,58 @@ func changedFlags(cmd *cobra.Command, keys map[string]string) map[string]any {
 }
 
 func runSidecar(ctx context.Context, sources config.Sources, stderr io.Writer) error {
-	c, err := sources.Load()
+	load := func() (*config.Config, *ruleset.Set, error) {
+		c, err := sources.Load()
+		if err != nil {
+			return nil, nil, err
+		}
+		set, err := loadPolicy(c)
+		return c, set, err
+	}
+	c, set, err := load()
 	if err != nil {
 		return exit(exitUnusable, err)
 	}
-	set, err := loadPolicy(c)
-	if err != nil {
-		return exit(exitUnusable, err)
-	}
+	level := new(slog.LevelVar)
+	level.Set(c.Log.Least())
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	s, err := sidecar.New(ctx, sidecar.Options{Config: c, Policy: set, Build: version(), Logger: slog.New(c.Log.Handler(stderr))})
+	s, err := sidecar.New(ctx, sidecar.Options{
+		Config: c, Policy: set, Source: load, Files: filesOf(sources, c),
+		Build: version(), Logger: slog.New(c.Log.HandlerAt(stderr, level)), Level: level,
+	})
 	if err != nil {
 		return err
 	}
+	defer reloadOnHangup(ctx, s)()
 	return s.Serve(ctx)
+}
+
+// filesOf are the files that a running sidecar follows.
+func filesOf(sources config.Sources, c *config.Config) []string {
+	files := []string{sources.File, sources.EnvFile, c.Policy}
+	return slices.DeleteFunc(files, func(f string) bool { return f == "" })
+}
+
+// reloadOnHangup reloads at each SIGHUP until stop is called.
+func reloadOnHangup(ctx context.Context, s *sidecar.Sidecar) (stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-signals:
+				_, _ = s.Reload(ctx) // it has said what is wrong
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(done)
+	}
 }
 
 // untilSignal returns a context that the first SIGTERM or SIGINT ends. The

@@ -29,7 +29,7 @@ var plan = map[string]room{
 			"internal/config", "internal/durable", "internal/metrics", "internal/policy", "internal/ruleset",
 			"proxy", "proxy/mitm", "receipts", "receipts/journal", "resolver",
 		},
-		modules: []string{"golang.org/x/sync"},
+		modules: []string{"github.com/fsnotify/fsnotify", "golang.org/x/sync"},
 		tests:   []string{"github.com/coder/websocket", "go.etcd.io/bbolt", "golang.org/x/net/http2", "golang.org/x/sync"},
 	},
 

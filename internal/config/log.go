@@ -11,15 +11,19 @@ import (
 // Handler writes logs to w in the configured form. What peers chose (hosts,
 // paths, error texts) reaches w without control characters and without
 // characters that reorder or hide text on a terminal: escaped, never dropped.
-func (l Log) Handler(w io.Writer) slog.Handler {
-	options := &slog.HandlerOptions{Level: l.level()}
+func (l Log) Handler(w io.Writer) slog.Handler { return l.HandlerAt(w, l.Least()) }
+
+// HandlerAt is Handler with a level that may change.
+func (l Log) HandlerAt(w io.Writer, level slog.Leveler) slog.Handler {
+	options := &slog.HandlerOptions{Level: level}
 	if l.Format == "text" {
 		return slog.NewTextHandler(w, options) // quotes what is not printable
 	}
 	return slog.NewJSONHandler(&escaper{w}, options)
 }
 
-func (l Log) level() slog.Level {
+// Least is the least severe level that is logged.
+func (l Log) Least() slog.Level {
 	var level slog.Level
 	// Checked at Load; the zero value is info.
 	_ = level.UnmarshalText([]byte(l.Level))

@@ -94,12 +94,14 @@ func (j *Journal) Signed(took time.Duration) {
 type Policy struct {
 	info   *prometheus.GaugeVec
 	loads  *prometheus.CounterVec
+	failed prometheus.Gauge
 	loaded prometheus.Gauge
 }
 
 func newPolicy(d *definer) *Policy {
 	return &Policy{
 		info:   d.gauge("policy_info", "Always 1; the policy in force.", "version", "mode"),
+		failed: d.gauge("policy_reload_failed", "1 while the newest policy or configuration could not be used and the one before is in force.").WithLabelValues(),
 		loads:  d.counter("policy_loads_total", "Policies read; a failed one leaves the old one in force.", "result"),
 		loaded: d.gauge("policy_loaded_timestamp_seconds", "When the policy in force was read, in seconds since 1970.").WithLabelValues(),
 	}
@@ -111,7 +113,14 @@ func (p *Policy) Loaded(version, mode string, at time.Time) {
 	p.info.WithLabelValues(version, mode).Set(1)
 	p.loaded.Set(float64(at.UnixMilli()) / 1000)
 	p.loads.WithLabelValues(result(nil)).Inc()
+	p.failed.Set(0)
 }
 
 // LoadFailed tells that a policy could not be used.
-func (p *Policy) LoadFailed(err error) { p.loads.WithLabelValues(result(err)).Inc() }
+func (p *Policy) LoadFailed(err error) {
+	p.loads.WithLabelValues(result(err)).Inc()
+	p.failed.Set(1)
+}
+
+// Current tells that the newest files are in force after all.
+func (p *Policy) Current() { p.failed.Set(0) }

@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strconv"
 	"syscall"
@@ -64,6 +67,10 @@ func (s *Sidecar) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/state", s.serveState)
 	mux.HandleFunc("GET /v1/records", s.serveRecords)
+	mux.HandleFunc("GET /v1/tunnels", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.proxy.Tunnels()) })
+	mux.HandleFunc("GET /v1/pins", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.pins()) })
+	mux.HandleFunc("POST /v1/reload", s.serveReload)
+	mux.HandleFunc("PUT /v1/log-level", s.serveLogLevel)
 	return mux
 }
 
@@ -77,8 +84,34 @@ func (s *Sidecar) serveState(w http.ResponseWriter, _ *http.Request) {
 	if err := s.journal.Err(); err != nil {
 		st.Unavailable = err.Error()
 	}
+	writeJSON(w, st)
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(st) // a reader that left is no concern of ours
+	_ = json.NewEncoder(w).Encode(v) // a reader that left is no concern of ours
+}
+
+// serveReload reloads now. 422 has the reason why what was in force stays.
+func (s *Sidecar) serveReload(w http.ResponseWriter, r *http.Request) {
+	done, err := s.Reload(r.Context())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		return
+	}
+	writeJSON(w, done)
+}
+
+// serveLogLevel sets the level ?level=debug|info|warn|error until the next reload
+// or restart.
+func (s *Sidecar) serveLogLevel(w http.ResponseWriter, r *http.Request) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(r.FormValue("level"))); err != nil {
+		http.Error(w, "level must be debug, info, warn or error", http.StatusBadRequest)
+		return
+	}
+	s.reloading.level.Set(level)
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // serveRecords streams the chain from ?from=SEQ as JSON lines, and with
@@ -136,14 +169,23 @@ func (s *Sidecar) opsHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", s.metrics.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if err := s.ready(); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-			return
-		}
-		_, _ = fmt.Fprintln(w, "ready")
-	})
+	mux.HandleFunc("GET /readyz", s.serveReady)
 	return mux
+}
+
+// serveReady answers in one line; with ?verbose also what stands in the way of
+// nothing yet, such as a reload that failed.
+func (s *Sidecar) serveReady(w http.ResponseWriter, r *http.Request) {
+	text, code := "ready\n", http.StatusOK
+	if err := s.ready(); err != nil {
+		text, code = err.Error()+"\n", http.StatusServiceUnavailable
+	}
+	if r.URL.Query().Has("verbose") {
+		text += s.reloading.describe()
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = io.WriteString(w, text)
 }
 
 // ready says why egress is not served, or nil.
@@ -158,4 +200,21 @@ func (s *Sidecar) ready() error {
 
 func newOpsServer(h http.Handler) *http.Server {
 	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+}
+
+// Pin is a remembered name as operators see it.
+type Pin struct {
+	Host      string       `json:"host"`
+	Addresses []netip.Addr `json:"addresses"`
+	CNAME     []string     `json:"cname,omitempty"`
+	Resolver  string       `json:"resolver"`
+	Expires   time.Time    `json:"expires"`
+}
+
+func (s *Sidecar) pins() []Pin {
+	list := []Pin{}
+	for _, p := range s.resolver.Pins() {
+		list = append(list, Pin{Host: p.Host, Addresses: p.Addrs, CNAME: p.CNAME, Resolver: p.Resolver, Expires: p.Expires})
+	}
+	return list
 }

@@ -3,6 +3,7 @@
 package sidecar
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,11 +29,14 @@ import (
 	"github.com/signet-egress/signet/resolver"
 )
 
-// Options are what a Sidecar is made of; all are required.
+// Options are what a Sidecar is made of. All are required but Source and Level.
 type Options struct {
 	Config *config.Config
 	Policy *ruleset.Set
-	Build  string // version of the program, for genesis and start events
+	Source Source         // where a reload reads both again; nil: it cannot
+	Files  []string       // that a reload follows
+	Level  *slog.LevelVar // of Logger, for reloads and operators to set
+	Build  string         // version of the program, for genesis and start events
 	Logger *slog.Logger
 }
 
@@ -47,7 +51,9 @@ type Sidecar struct {
 	resolver  *resolver.Resolver
 	upstreams *proxy.Upstreams
 	authority *mitm.Authority
+	proxy     *proxy.Proxy
 	server    *proxy.Server
+	reloading reloading
 	snapshot  atomic.Pointer[proxy.Snapshot]
 
 	agents, ops, admin     net.Listener
@@ -60,6 +66,7 @@ type Sidecar struct {
 // listeners. On an error nothing stays open.
 func New(ctx context.Context, o Options) (s *Sidecar, err error) {
 	s = &Sidecar{config: o.Config, build: o.Build, log: o.Logger, metrics: metrics.New(o.Build), stopping: make(chan struct{})}
+	s.reloading = reloading{source: o.Source, files: o.Files, level: cmp.Or(o.Level, new(slog.LevelVar)), config: o.Config, at: time.Now()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.abandon(ctx))
@@ -78,11 +85,10 @@ func New(ctx context.Context, o Options) (s *Sidecar, err error) {
 	if err := s.openEnds(o.Policy); err != nil {
 		return nil, err
 	}
-	p, err := s.newProxy()
-	if err != nil {
+	if s.proxy, err = s.newProxy(); err != nil {
 		return nil, err
 	}
-	s.server = proxy.NewServer(p)
+	s.server = proxy.NewServer(s.proxy)
 	s.opsServer, s.adminServer = newOpsServer(s.opsHandler()), newOpsServer(s.adminHandler())
 	return s, nil
 }
@@ -117,10 +123,15 @@ func (s *Sidecar) Serve(ctx context.Context) error {
 	}
 	s.log.Info("serving", "listen", s.Addr().String(), "metrics", addrText(s.ops), "chain", s.ChainID(),
 		"mode", string(s.snapshot.Load().Policy.Mode()), "policy_version", s.snapshot.Load().Version)
+	watching, unwatch := context.WithCancel(ctx)
+	if s.reloading.source != nil {
+		group.Go(func() error { return s.watch(watching, s.reloading.files) })
+	}
 	select {
 	case <-ctx.Done():
 	case <-failed.Done(): // a listener failed: stop as cleanly as on a signal
 	}
+	unwatch()
 	err := s.stop(context.WithoutCancel(ctx))
 	return errors.Join(group.Wait(), err)
 }
@@ -198,11 +209,11 @@ func (s *Sidecar) openJournal(ctx context.Context, set *ruleset.Set) error {
 // that intercepted hosts are served with.
 func (s *Sidecar) openEnds(set *ruleset.Set) error {
 	c := s.config
-	guard, err := s.newGuard(set)
+	snap, err := s.newSnapshot(c, set)
 	if err != nil {
 		return err
 	}
-	s.snapshot.Store(&proxy.Snapshot{Policy: set.Policy, Version: set.Version, Guard: guard, Agents: agentsOf(c)})
+	s.snapshot.Store(snap)
 	s.metrics.Policy.Loaded(set.Version, string(set.Policy.Mode()), time.Now())
 	names, err := ResolverConfig(c)
 	if err != nil {
