@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/signet-egress/signet/internal/testkit"
+	"github.com/signet-egress/signet/internal/testkit/peers"
 	"github.com/signet-egress/signet/receipts"
 )
 
@@ -145,5 +147,29 @@ addresses:
 	}
 	if n := dns.Queries("unlisted.test"); n != 0 {
 		t.Errorf("%d queries for a name that is not allowed", n)
+	}
+}
+
+// A receipt says what a name led to, and that it is rebinding.
+func TestRebindingIsOnRecord(t *testing.T) {
+	dns := testkit.DNS(t)
+	dns.Sequence("plain.test",
+		peers.Answer{Addrs: []netip.Addr{loopback}},
+		peers.Answer{Addrs: []netip.Addr{netip.MustParseAddr("169.254.169.254")}})
+	b := start(t, options{policy: anything, dns: dns.URL()})
+	for _, want := range []int{200, 403} {
+		resp, err := b.client(false).Get(b.plain.URL("plain.test", "/small"))
+		must(t, err)
+		must(t, resp.Body.Close())
+		if resp.StatusCode != want {
+			t.Errorf("%s, want %d", resp.Status, want)
+		}
+	}
+	all := b.receipts()
+	if d := all[0].Detail.DNS; d.Rebound || fmt.Sprint(d.Answers) != "[127.0.0.1]" {
+		t.Errorf("first: %+v", d)
+	}
+	if d := all[1].Detail.DNS; !d.Rebound || fmt.Sprint(d.Answers) != "[169.254.169.254]" {
+		t.Errorf("second: %+v", d)
 	}
 }

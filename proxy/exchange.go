@@ -231,14 +231,22 @@ func (x *exchange) decide() error {
 // pinHost resolves and classifies; nothing but the pin can be dialled.
 func (x *exchange) pinHost(ctx context.Context) error {
 	pin, err := x.p.Pins.Pin(ctx, x.target.Host, x.target.Port, x.snap.Guard)
+	if denied, ok := errors.AsType[*resolver.DeniedError](err); ok && denied.Answer != nil {
+		x.describeNames(denied.Answer, denied.Rebound)
+	}
 	if err != nil {
 		return x.resolveFailure(ctx, err)
 	}
 	x.pin = pin
-	x.receipt.Detail.DNS = &receipts.DNS{
-		Resolver: cmp.Or(pin.Resolver, "literal"), Answers: addressTexts(pin.Addrs), CNAME: append([]string{}, pin.CNAME...), TTL: int64(pin.TTL / time.Second),
-	}
+	x.describeNames(pin, pin.Rebound)
 	return nil
+}
+
+func (x *exchange) describeNames(pin *resolver.Pin, rebound bool) {
+	x.receipt.Detail.DNS = &receipts.DNS{
+		Resolver: cmp.Or(pin.Resolver, "literal"), Answers: addressTexts(pin.Addrs), CNAME: append([]string{}, pin.CNAME...),
+		TTL: int64(pin.TTL / time.Second), Rebound: rebound,
+	}
 }
 
 // intend makes the intent durable. Nothing has been sent before. A journal that

@@ -30,6 +30,9 @@ func appendDNS(dst []byte, n *DNS) []byte {
 	dst = append(appendName(dst, "dns"), '{')
 	dst = appendList(appendName(dst, "answers"), n.Answers)
 	dst = appendList(appendName(dst, "cname"), n.CNAME)
+	if n.Rebound {
+		dst = appendBool(dst, "rebound", true)
+	}
 	dst = appendText(dst, "resolver", n.Resolver)
 	dst = appendInt(dst, "ttl", n.TTL)
 	return append(dst, '}')

@@ -152,7 +152,7 @@ func drawDetail(t *rapid.T) Detail {
 		DNS: maybe(t, "dns", func() DNS {
 			return DNS{
 				Resolver: drawNonEmpty(t, "resolver"), Answers: rapid.SliceOf(rapid.SampledFrom([]string{"192.0.2.1", "2001:db8::1"})).Draw(t, "answers"),
-				CNAME: drawTexts(t, "cname"), TTL: drawInt(t, "ttl", 0),
+				CNAME: drawTexts(t, "cname"), TTL: drawInt(t, "ttl", 0), Rebound: rapid.Bool().Draw(t, "rebound"),
 			}
 		}),
 		TLS: maybe(t, "tls", func() TLS {

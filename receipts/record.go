@@ -196,7 +196,8 @@ type DNS struct {
 	Resolver string   `json:"resolver"` // URL of the upstream, static, or literal
 	Answers  []string `json:"answers"`
 	CNAME    []string `json:"cname"`
-	TTL      int64    `json:"ttl"` // seconds, clamped
+	TTL      int64    `json:"ttl"`               // seconds, clamped
+	Rebound  bool     `json:"rebound,omitempty"` // the answer before led elsewhere: see docs/resolver.md
 }
 
 // TLS is what was seen of TLS.

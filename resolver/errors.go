@@ -11,6 +11,7 @@ type DeniedError struct {
 	Host    string
 	Addr    netip.Addr
 	Verdict Verdict
+	Answer  *Pin // all that the name leads to, for the record; a Dialer refuses it
 	Rebound bool // the name's answer before this one was allowed, or had public addresses only
 }
 

@@ -21,7 +21,7 @@ func (e *entry) judgement(g *Guard) *judgement {
 	j.at, j.verdict = survey(e.pin, g)
 	j.rebound = rebinding(e.before, g, j.verdict)
 	if !j.verdict.Allowed {
-		j.denied = &DeniedError{Host: e.pin.Host, Addr: j.at, Verdict: j.verdict, Rebound: j.rebound}
+		j.denied = &DeniedError{Host: e.pin.Host, Addr: j.at, Verdict: j.verdict, Answer: e.pin, Rebound: j.rebound}
 	} else if j.rebound {
 		marked := *e.pin
 		marked.Rebound = true
@@ -67,7 +67,7 @@ func (j *judgement) endpoint(port uint16) (*Pin, error) {
 	if j.guard.ownPort(port) {
 		for _, a := range j.pin.Addrs {
 			if v := j.guard.endpoint(netip.AddrPortFrom(a, port), j.pin.holes); !v.Allowed {
-				return nil, &DeniedError{Host: j.pin.Host, Addr: a, Verdict: v, Rebound: j.rebound}
+				return nil, &DeniedError{Host: j.pin.Host, Addr: a, Verdict: v, Answer: j.pin, Rebound: j.rebound}
 			}
 		}
 	}
