@@ -20,8 +20,9 @@ type digest struct {
 	n      int64
 	err    error // the first error of src, io.EOF apart
 	frozen bool
-	limit  int64       // bytes that may pass; 0: any number
-	onRead func(n int) // called for each read; nil for none
+	sum    [sha256.Size]byte // of freeze; a local one would be allocated
+	limit  int64             // bytes that may pass; 0: any number
+	onRead func(n int)       // called for each read; nil for none
 }
 
 func newDigest(src io.ReadCloser, limit int64, onRead func(n int)) *digest {
@@ -62,14 +63,20 @@ func (d *digest) failed() error {
 	return d.err
 }
 
+// stop freezes what has passed, where nobody asks yet what it was.
+func (d *digest) stop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.frozen = true
+}
+
 // freeze returns the digest and the size of what has passed.
 func (d *digest) freeze() (string, int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.frozen = true
-	var sum [sha256.Size]byte
 	const prefix = "sha256:"
-	text := make([]byte, 0, len(prefix)+hex.EncodedLen(len(sum)))
-	text = hex.AppendEncode(append(text, prefix...), d.hash.Sum(sum[:0]))
-	return string(text), d.n
+	var text [len(prefix) + 2*sha256.Size]byte
+	sum := d.hash.Sum(d.sum[:0])
+	return string(hex.AppendEncode(append(text[:0], prefix...), sum)), d.n
 }

@@ -30,7 +30,7 @@ func (x *exchange) forward(ctx context.Context) error {
 	defer cancel(nil)
 	idle := time.AfterFunc(x.p.Timeouts.Idle, func() { cancel(errIdle) })
 	defer func() {
-		x.sent.freeze() // nothing resets the clock any more
+		x.sent.stop() // nothing resets the clock any more
 		idle.Stop()
 	}()
 	moved := func(int) { idle.Reset(x.p.Timeouts.Idle) }

@@ -52,7 +52,7 @@ func (v *validation) texts(field string, list []string) {
 
 func (v *validation) oneOf(field, s string, allowed ...string) {
 	if !slices.Contains(allowed, s) {
-		v.fail(field, "%.64q is none of %q", s, allowed)
+		v.fail(field, "%.64q is none of %q", s, slices.Clone(allowed)) // the clone lets callers' lists stay on the stack
 	}
 }
 
@@ -96,7 +96,8 @@ func (v *validation) exact(field, s string, n int) {
 }
 
 func (v *validation) address(field, s string) {
-	if a, err := netip.ParseAddr(s); err != nil || a.Zone() != "" || a.String() != s {
+	var text [len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")]byte
+	if a, err := netip.ParseAddr(s); err != nil || a.Zone() != "" || string(a.AppendTo(text[:0])) != s {
 		v.fail(field, "%.64q is not an IP address in canonical form", s)
 	}
 }
