@@ -333,6 +333,9 @@ func (x *exchange) conclude(err error) *denial {
 	if !ok {
 		d = fail(policy.Internal, "Signet failed while carrying this request", err)
 	}
+	if d.reason == policy.ClientAborted && x.p.cutting.Load() {
+		d = fail(policy.Internal, "", errStopping) // the agent has not left, it was left
+	}
 	rec.Outcome = d.outcome
 	if d.outcome == receipts.Denied {
 		rec.Policy.Allowed = false

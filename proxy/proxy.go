@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/signet-egress/signet/internal/policy"
@@ -140,6 +141,7 @@ type Proxy struct {
 	sessions sessions
 	inner    *innerServer
 	live     live
+	cutting  atomic.Bool // a stop has reached its limit: it is Signet that leaves
 	standing standing
 	buffers  buffers
 	denials  coalescer

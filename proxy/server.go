@@ -65,6 +65,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	go func() { stopped <- s.http.Shutdown(ctx) }()
 	err := s.proxy.drain(ctx)
 	err = errors.Join(err, <-stopped)
+	s.proxy.cutting.Store(true)
 	_ = s.http.Close()
 	s.proxy.end()
 	return err

@@ -126,8 +126,8 @@ func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 	go func() {
 		select {
 		case got := <-signals:
-			cancel(fmt.Errorf("received %s", got))
 			signal.Stop(signals) // the next one has its default effect: the end
+			cancel(fmt.Errorf("received %s", got))
 		case <-done:
 		}
 	}()
