@@ -46,7 +46,7 @@ func newRootCommand() *cobra.Command {
 		Version:       version(),
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exit(exitUnusable, err) })
-	root.AddCommand(newRunCommand(), newExecCommand(), newDemoCommand(), newVerifyCommand(), newTailCommand(), newReceiptsCommand(), newCheckCommand(), newConfigCommand())
+	root.AddCommand(newRunCommand(), newExecCommand(), newDemoCommand(), newVerifyCommand(), newTailCommand(), newReceiptsCommand(), newCheckCommand(), newDoctorCommand(), newConfigCommand())
 	return root
 }
 

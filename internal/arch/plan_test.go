@@ -18,7 +18,7 @@ var plan = map[string]room{
 	// The wiring.
 	"cmd/signet": {
 		own: []string{
-			"internal/config", "internal/policy", "internal/ruleset", "internal/sidecar", "receipts", "receipts/journal", "resolver",
+			"internal/config", "internal/doctor", "internal/policy", "internal/ruleset", "internal/sidecar", "receipts", "receipts/journal", "resolver",
 			"internal/testkit/peers", // the demo is made of the test peers
 		},
 		modules: []string{"github.com/spf13/cobra", "golang.org/x/sys/unix", "golang.org/x/term"},
@@ -75,6 +75,9 @@ var plan = map[string]room{
 	"internal/config": {
 		modules: []string{"github.com/spf13/viper", "github.com/subosito/gotenv", "go.yaml.in/yaml/v3"},
 	},
+	"internal/doctor": {
+		modules: []string{"golang.org/x/net/http/httpproxy", "golang.org/x/sys/unix"},
+	},
 	"internal/durable": {
 		modules: []string{"golang.org/x/sys/unix"},
 		outside: []string{"net", "net/http"},
@@ -90,7 +93,7 @@ var plan = map[string]room{
 	"test/bench": {
 		own: []string{
 			"internal/config", "internal/metrics", "internal/ruleset", "internal/sidecar", "internal/testkit/peers",
-			"proxy", "proxy/mitm", "receipts", "resolver",
+			"proxy", "proxy/mitm", "receipts", "receipts/journal", "resolver",
 		},
 		modules: []string{"golang.org/x/sync"},
 	},

@@ -42,7 +42,7 @@ type world struct {
 	pod, outside *namespace
 	dir          string // readable by all: the binary, the configuration and data
 	dns          *peers.DNS
-	site         []*peers.Upstream // api.test over IPv4, and v6.test over IPv6
+	site         []*peers.Upstream // api.test and intercepted.test over IPv4, v6.test over IPv6
 	traps        []*trap
 }
 
@@ -113,7 +113,7 @@ func (w *world) watched(family string) (packets int) {
 func (w *world) openSite() {
 	w.t.Helper()
 	ca := testkit.CA(w.t)
-	leaf, err := ca.Leaf("api.test", "v6.test")
+	leaf, err := ca.Leaf("api.test", "v6.test", "intercepted.test")
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -127,6 +127,7 @@ func (w *world) openSite() {
 	w.dns = in(w.t, w.outside, func() (*peers.DNS, error) { return peers.StartDNSAt(netip.AddrPortFrom(site4, 53).String()) })
 	w.t.Cleanup(w.dns.Close)
 	w.dns.Set("api.test", time.Minute, site4)
+	w.dns.Set("intercepted.test", time.Minute, site4)
 	w.dns.Set("v6.test", time.Minute, site6)
 	w.layOut(ca)
 }
@@ -147,7 +148,9 @@ func (w *world) layOut(ca *peers.CA) {
 	write("signet", binary, 0o755)
 	write("site.pem", ca.PEM(), 0o644)
 	write("policy.yaml", fmt.Appendf(nil, `version: 1
-rules: [{name: site, hosts: [api.test, v6.test]}]
+rules:
+  - {name: site, hosts: [api.test, v6.test]}
+  - {name: intercepted, hosts: [intercepted.test], intercept: true}
 addresses: {allow: [%s/32, "%s/128"]}
 `, site4, site6), 0o644)
 	write("signet.yaml", fmt.Appendf(nil, `listen: 127.0.0.1:3128
