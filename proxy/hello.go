@@ -98,6 +98,9 @@ func (x *exchange) checkHello(ctx context.Context, agent *agentConn) (hello, err
 	if !strings.EqualFold(h.sni, want) {
 		return h, deny(policy.SNIMismatch, "", errors.New("the ClientHello asks for another host than the CONNECT"))
 	}
+	if h.ech && x.decision.DenyECH {
+		return h, deny(policy.SNIMismatch, "", errors.New("the ClientHello has encrypted_client_hello, and the rule denies it"))
+	}
 	waiting.hello = false
 	agent.unread(h.raw)
 	return h, nil

@@ -106,6 +106,10 @@ func (x *exchange) verdict(snap *Snapshot) *denial {
 		return fail(d.Reason, "", errRevoked)
 	case d.Intercept != x.decision.Intercept:
 		return fail(policy.HostNotAllowed, "", errRevoked)
+	case x.decision.Opaque && !d.Opaque:
+		return fail(policy.NotTLS, "", errRevoked)
+	case d.DenyECH && x.receipt.Detail.TLS.ECH:
+		return fail(policy.SNIMismatch, "", errRevoked)
 	case !snap.Guard.Endpoint(x.remote).Allowed:
 		return fail(policy.AddressDenied, "", errRevoked)
 	}

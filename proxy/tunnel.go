@@ -32,7 +32,9 @@ func (x *exchange) tunnelThrough(ctx context.Context) error {
 		return err
 	}
 	defer x.p.live.hold(agent)()
-	if _, err := x.checkHello(ctx, agent); err != nil {
+	if x.decision.Opaque {
+		x.receipt.Detail.TLS.Mode = "none" // nobody looks
+	} else if _, err := x.checkHello(ctx, agent); err != nil {
 		return err
 	}
 	return x.splice("opaque", agent, upstream, x.passHalfClose)

@@ -114,6 +114,8 @@ func (c *compiler) allow(n *yaml.Node) {
 	r.paths = c.paths(keys["paths"])
 	r.agents = c.agents(keys["agents"])
 	r.intercept = c.truth(keys["intercept"], "intercept")
+	r.opaque = c.truth(keys["opaque"], "opaque")
+	r.denyECH = c.deniesECH(keys["ech"])
 	r.limits = c.limits(keys["limits"])
 	c.consistent(n, r, keys)
 	for _, h := range c.list(keys["hosts"], "hosts") {
@@ -132,9 +134,26 @@ func (c *compiler) allow(n *yaml.Node) {
 	}
 }
 
+func (c *compiler) deniesECH(n *yaml.Node) bool {
+	switch ech := c.text(n, "ech"); ech {
+	case "deny":
+		return true
+	case "", "allow":
+	default:
+		c.complain(n, "ech %s is not known; write allow or deny", excerpt(ech))
+	}
+	return false
+}
+
 // consistent finds rules that say more than can be held.
 func (c *compiler) consistent(n *yaml.Node, r *rule, keys map[string]*yaml.Node) {
 	switch {
+	case r.opaque && r.intercept:
+		c.complain(keys["opaque"], "opaque and intercept exclude each other: what is not TLS cannot be terminated")
+	case r.opaque && r.denyECH:
+		c.complain(keys["ech"], "ech does nothing with opaque: no ClientHello is read")
+	case (r.opaque || r.denyECH) && r.schemes&overTLS == 0:
+		c.complain(n, "opaque and ech do nothing without https or wss in schemes")
 	case r.intercept && r.schemes&overTLS == 0:
 		c.complain(keys["intercept"], "intercept does nothing without https or wss in schemes")
 	case r.intercept || r.schemes&overTLS == 0:

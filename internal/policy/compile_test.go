@@ -37,9 +37,21 @@ p.yaml:5: unknown key "<<" (known here: version, mode, rules, deny, patterns, li
 p.yaml:7: rule "a": unknown key "port" (did you mean ports?)
 p.yaml:7: rule "a": unknown key "methds" (did you mean methods?)
 p.yaml:7: rule "a": unknown key "intercepted" (did you mean intercept?)
-p.yaml:7: rule "a": unknown key "x\ny" (known here: name, hosts, ports, schemes, methods, paths, agents, intercept, limits)
+p.yaml:7: rule "a": unknown key "x\ny" (known here: name, hosts, ports, schemes, methods, paths, agents, intercept, opaque, ech, limits)
 p.yaml:9: rule "b": unknown key "ports" (known here: name, hosts)
 p.yaml:10: unknown key "permit" (known here: allow)`},
+		{"opaque and ech", `
+version: 1
+rules:
+  - {name: a, hosts: [a.example], opaque: true, intercept: true}
+  - {name: b, hosts: [b.example], opaque: true, ech: deny}
+  - {name: c, hosts: [c.example], schemes: [http], ports: [80], ech: deny}
+  - {name: d, hosts: [d.example], ech: never}
+`, `
+p.yaml:4: rule "a": opaque and intercept exclude each other: what is not TLS cannot be terminated
+p.yaml:5: rule "b": ech does nothing with opaque: no ClientHello is read
+p.yaml:6: rule "c": opaque and ech do nothing without https or wss in schemes
+p.yaml:7: rule "d": ech "never" is not known; write allow or deny`},
 		{"keys twice", "version: 1\nversion: 1\nrules:\n  - {name: a, hosts: [a.example], hosts: [b.example]}\n", `
 p.yaml:2: version is there twice
 p.yaml:4: rule "a": hosts is there twice`},

@@ -45,6 +45,8 @@ type Decision struct {
 	Mode      Mode
 	Intercept bool     // a CONNECT that goes on is to be terminated, and each request in it decided again
 	Pattern   string   // the rule's host pattern that matched, a bounded label for metrics; "" where none did
+	Opaque    bool     // a tunnel that goes on may carry something else than TLS
+	DenyECH   bool     // a tunnel whose ClientHello may hide its server name is to be refused
 	Flags     []string // names of the patterns that only flag and matched, where the request goes on; nil for none
 	Limits    *Limits  // of the rule that allows; nil where none does, and where it has none
 }
@@ -90,12 +92,13 @@ func (p *Policy) Decide(r *Request) Decision {
 		return denied
 	}
 	best, found := finding{layer: atHost}, false
-	intercept := false
+	intercept, denyECH := false, false
 	p.allow.each(&r.Target, func(entries []entry) {
 		for _, e := range entries {
 			f := finding{layer: e.rule.reaches(r), entry: e}
-			if f.layer == passed && e.rule.intercept {
-				intercept = true
+			if f.layer == passed {
+				intercept = intercept || e.rule.intercept
+				denyECH = denyECH || e.rule.denyECH
 			}
 			if f.layer > atHost && (!found || f.beats(best)) {
 				best, found = f, true
@@ -108,6 +111,7 @@ func (p *Policy) Decide(r *Request) Decision {
 	}
 	if best.layer == passed {
 		d.Allowed, d.Intercept, d.Limits = true, r.Tunnel && intercept, best.rule.limits
+		d.Opaque, d.DenyECH = best.rule.opaque && !intercept && !denyECH, denyECH
 	}
 	if d.Carries() {
 		d.suspect(p.suspicious, &r.Target)

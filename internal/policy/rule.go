@@ -13,6 +13,8 @@ type rule struct {
 	paths     []pathPattern
 	agents    []string
 	intercept bool
+	opaque    bool    // a tunnel may carry what is not TLS
+	denyECH   bool    // a tunnel whose ClientHello hides its server name is refused
 	limits    *Limits // nil: none
 }
 
