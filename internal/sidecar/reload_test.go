@@ -39,6 +39,7 @@ type running struct {
 	metrics  string // URL of the ops listener
 	agent    *http.Client
 	admin    *http.Client
+	plain    *http.Client // for the ops listener
 	log      *syncBuffer
 }
 
@@ -107,7 +108,9 @@ func start(t *testing.T, policy string) *running {
 	r.admin = client(t, &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", c.AdminSocket)
 	}})
+	r.plain = client(t, &http.Transport{})
 	t.Cleanup(func() {
+		r.plain.CloseIdleConnections()
 		r.agent.CloseIdleConnections()
 		r.admin.CloseIdleConnections()
 		stop()
@@ -147,16 +150,23 @@ func (r *running) get() int {
 	return resp.StatusCode
 }
 
+// ask asks the admin socket, or the ops listener where path is a URL.
 func (r *running) ask(method, path string) (int, string) {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), method, "http://admin"+path, nil)
+	c := r.admin
+	if strings.HasPrefix(path, "http://") {
+		c = r.plain
+	} else {
+		path = "http://admin" + path
+	}
+	req, err := http.NewRequestWithContext(r.t.Context(), method, path, nil)
 	must(r.t, err)
-	return r.read(r.admin.Do(req))
+	return r.read(c.Do(req))
 }
 
 func (r *running) ready() (int, string) {
 	r.t.Helper()
-	return r.read(http.Get(r.metrics + "/readyz?verbose"))
+	return r.ask("GET", r.metrics+"/readyz?verbose")
 }
 
 func (r *running) read(resp *http.Response, err error) (int, string) {
@@ -214,7 +224,7 @@ func TestBadReload(t *testing.T) {
 	if !strings.Contains(r.log.String(), "reload failed") {
 		t.Error("the log does not say so")
 	}
-	if _, text := r.read(http.Get(r.metrics + "/metrics")); !strings.Contains(text, "signet_policy_reload_failed 1") {
+	if _, text := r.ask("GET", r.metrics+"/metrics"); !strings.Contains(text, "signet_policy_reload_failed 1") {
 		t.Error("no gauge is raised")
 	}
 	r.write(allowed)
