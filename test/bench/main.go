@@ -28,10 +28,10 @@ import (
 
 // roles are what the program is when it runs itself.
 var roles = map[string]func(args []string) error{
-	"origin":     func([]string) error { return runOrigin() },
-	"reference":  func(args []string) error { return runReference(args[0]) },
-	"noreceipts": func(args []string) error { return runWithoutReceipts(args[0]) },
-	"profiled":   func(args []string) error { return runProfiled(args[0], args[1]) },
+	"origin":    func([]string) error { return runOrigin() },
+	"reference": func(args []string) error { return runReference(args[0]) },
+	"without":   func(args []string) error { return runWithout(args[0], args[1]) },
+	"profiled":  func(args []string) error { return runProfiled(args[0], args[1]) },
 }
 
 // options are the flags.
@@ -42,6 +42,7 @@ type options struct {
 	signet   string
 	dir      string
 	profile  string
+	peers    bool
 	json     bool
 	progress io.Writer
 }
@@ -87,6 +88,7 @@ func parse(args []string) (*options, error) {
 	flags.StringVar(&o.signet, "signet", "", "the signet binary; built when not named")
 	flags.StringVar(&o.dir, "dir", "", "where data directories are made; the journal is as fast as this disk")
 	flags.StringVar(&o.profile, "profile", "", "leave signet's CPU and allocation profiles in this directory")
+	flags.BoolVar(&o.peers, "peers", true, "measure squid too, where it is installed")
 	flags.BoolVar(&o.json, "json", false, "print JSON, with every round")
 	if err := flags.Parse(args); err != nil {
 		return nil, err

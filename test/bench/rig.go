@@ -29,9 +29,9 @@ type target struct {
 // takes reports whether the target has a part in the scenario.
 func (t *target) takes(s scenario) bool { return s.mode == plain || !t.plainOnly }
 
-// rig is the origin, the proxies before it, and the directory of all their files.
+// rig is the origin, the proxies before it, and the directories of their files.
 type rig struct {
-	dir     string
+	dirs    []string // the first is where data is
 	origin  originAddrs
 	roots   *x509.CertPool // the origin's authority
 	targets []*target
@@ -47,9 +47,11 @@ func newRig(ctx context.Context, o *options) (r *rig, err error) {
 			r.close()
 		}
 	}()
-	if r.dir, err = os.MkdirTemp(o.dir, "signet-bench"); err != nil {
+	dir, err := os.MkdirTemp(o.dir, "signet-bench")
+	if err != nil {
 		return nil, err
 	}
+	r.dirs = []string{dir}
 	if err := r.startOrigin(ctx); err != nil {
 		return nil, err
 	}
@@ -58,6 +60,9 @@ func newRig(ctx context.Context, o *options) (r *rig, err error) {
 	}
 	if err := r.startSidecars(ctx, o); err != nil {
 		return nil, err
+	}
+	if !o.peers {
+		return r, nil
 	}
 	return r, r.startSquid(ctx)
 }
@@ -70,8 +75,8 @@ func (r *rig) close() {
 	for _, cmd := range r.running {
 		_ = cmd.Wait()
 	}
-	if r.dir != "" {
-		_ = os.RemoveAll(r.dir)
+	for _, dir := range r.dirs {
+		_ = os.RemoveAll(dir)
 	}
 }
 
@@ -90,7 +95,7 @@ func (r *rig) startOrigin(ctx context.Context) error {
 	return nil
 }
 
-func (r *rig) originCA() string { return filepath.Join(r.dir, "origin-ca.pem") }
+func (r *rig) originCA() string { return filepath.Join(r.dirs[0], "origin-ca.pem") }
 
 func (r *rig) startReference(ctx context.Context) error {
 	var addrs referenceAddrs

@@ -34,10 +34,10 @@ addresses:
   allow: [127.0.0.0/8]
 `
 
-// startSidecars starts signet as users run it, and twice more with one thing left
-// out, so that the price of that thing can be read.
+// startSidecars starts signet as users run it, and more of them with one thing left
+// out each, so that the price of that thing can be read.
 func (r *rig) startSidecars(ctx context.Context, o *options) error {
-	signet, err := o.binary(ctx, r.dir)
+	signet, err := o.binary(ctx, r.dirs[0])
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,8 @@ func (r *rig) startSidecars(ctx context.Context, o *options) error {
 		command     []string // the configuration file follows
 	}{
 		{name: "signet", level: "info", command: measured},
-		{name: "signet, no receipts", level: "info", command: []string{self, "noreceipts"}},
+		{name: "signet, no receipts", level: "info", command: []string{self, "without", "receipts"}},
+		{name: "signet, no intents", level: "info", command: []string{self, "without", "intents"}, plainOnly: true},
 		{name: "signet, no log lines", level: "warn", command: run, plainOnly: true},
 	} {
 		t := &target{name: s.name, plainOnly: s.plainOnly}
@@ -68,7 +69,7 @@ func (r *rig) startSidecars(ctx context.Context, o *options) error {
 }
 
 func (r *rig) startSidecar(ctx context.Context, t *target, level string, command []string) (err error) {
-	dir, err := os.MkdirTemp(r.dir, "signet")
+	dir, err := os.MkdirTemp(r.dirs[0], "signet")
 	if err != nil {
 		return err
 	}

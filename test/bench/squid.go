@@ -25,7 +25,7 @@ const squidConfig = `http_port {listen}
 http_port {intercept} ssl-bump cert={dir}/ca.pem generate-host-certificates=on dynamic_cert_mem_cache_size=4MB
 sslcrtd_program {certgen} -s {dir}/leaves -M 4MB
 sslcrtd_children 1 startup=1 idle=1
-tls_outgoing_options cafile={ca}
+tls_outgoing_options cafile={dir}/origin.pem
 acl hello at_step SslBump1
 ssl_bump peek hello
 ssl_bump bump all
@@ -59,19 +59,22 @@ func (r *rig) startSquid(ctx context.Context) error {
 			return nil
 		}
 	}
-	t := &target{name: "squid", log: filepath.Join(r.dir, "squid.log")}
-	file, err := r.configureSquid(ctx, t)
+	// A directory of its own: started by root, squid becomes another user, who may
+	// not enter everywhere.
+	dir, err := os.MkdirTemp("", "signet-bench-squid")
+	if err != nil {
+		return err
+	}
+	r.dirs = append(r.dirs, dir)
+	t := &target{name: "squid", log: filepath.Join(r.dirs[0], "squid.log")}
+	file, err := r.configureSquid(ctx, t, dir)
 	if err != nil {
 		return fmt.Errorf("configure squid: %w", err)
 	}
 	return r.startProxy(ctx, t, []string{squid, "-N", "-f", file})
 }
 
-func (r *rig) configureSquid(ctx context.Context, t *target) (file string, err error) {
-	dir := filepath.Join(r.dir, "squid")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return "", err
-	}
+func (r *rig) configureSquid(ctx context.Context, t *target, dir string) (file string, err error) {
 	if t.addr, err = freeAddr(); err != nil {
 		return "", err
 	}
@@ -87,10 +90,10 @@ func (r *rig) configureSquid(ctx context.Context, t *target) (file string, err e
 	}
 	file = filepath.Join(dir, "squid.conf")
 	for name, content := range map[string]string{
-		"ca.pem": ca,
-		"hosts":  "127.0.0.1 " + opaqueHost + " " + inspectedHost + "\n",
-		"squid.conf": fill(squidConfig, "{listen}", t.addr, "{intercept}", t.intercept, "{dir}", dir, "{ca}", r.originCA(),
-			"{certgen}", squidCertgen),
+		"ca.pem":     ca,
+		"origin.pem": r.origin.CA,
+		"hosts":      "127.0.0.1 " + opaqueHost + " " + inspectedHost + "\n",
+		"squid.conf": fill(squidConfig, "{listen}", t.addr, "{intercept}", t.intercept, "{dir}", dir, "{certgen}", squidCertgen),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			return "", err
@@ -99,12 +102,12 @@ func (r *rig) configureSquid(ctx context.Context, t *target) (file string, err e
 	if said, err := exec.CommandContext(ctx, squidCertgen, "-c", "-s", filepath.Join(dir, "leaves"), "-M", "4MB").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w\n%s", err, said)
 	}
-	return file, r.giveToSquid(dir)
+	return file, giveToSquid(dir)
 }
 
 // giveToSquid hands its files over to the user that squid becomes when root
 // starts it.
-func (r *rig) giveToSquid(dir string) error {
+func giveToSquid(dir string) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
@@ -114,13 +117,6 @@ func (r *rig) giveToSquid(dir string) error {
 	}
 	uid, err := strconv.Atoi(u.Uid)
 	if err != nil {
-		return err
-	}
-	// What is in the directory has modes of its own.
-	if err := os.Chmod(r.dir, 0o711); err != nil {
-		return err
-	}
-	if err := os.Chmod(r.originCA(), 0o644); err != nil {
 		return err
 	}
 	return filepath.Walk(dir, func(path string, _ os.FileInfo, err error) error {
