@@ -177,6 +177,7 @@ var samples = map[string][2]string{
 	"timeouts.client_hello":    {"1s", "2s"},
 	"timeouts.response_header": {"1s", "2s"},
 	"timeouts.idle":            {"1s", "2s"},
+	"max_payload_size":         {"1", "2"},
 	"shutdown_timeout":         {"1s", "2s"},
 }
 
