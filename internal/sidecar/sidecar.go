@@ -15,6 +15,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -64,8 +65,8 @@ type Sidecar struct {
 
 // New opens the data directory, recovers what a crash left, and binds the
 // listeners. On an error nothing stays open.
-func New(ctx context.Context, o Options) (s *Sidecar, err error) {
-	s = &Sidecar{config: o.Config, build: o.Build, log: o.Logger, metrics: metrics.New(o.Build), stopping: make(chan struct{})}
+func New(ctx context.Context, o Options) (_ *Sidecar, err error) {
+	s := &Sidecar{config: o.Config, build: o.Build, log: o.Logger, metrics: metrics.New(o.Build), stopping: make(chan struct{})}
 	s.reloading = reloading{source: o.Source, files: o.Files, level: cmp.Or(o.Level, new(slog.LevelVar)), config: o.Config, at: time.Now()}
 	defer func() {
 		if err != nil {
@@ -73,7 +74,7 @@ func New(ctx context.Context, o Options) (s *Sidecar, err error) {
 		}
 	}()
 	if err := os.MkdirAll(o.Config.Data, 0o700); err != nil {
-		return nil, fmt.Errorf("making the data directory: %w", err)
+		return nil, fmt.Errorf("making the data directory: %w (set data to a directory that Signet may make or write to)", err)
 	}
 	// Listeners first: their addresses are part of what may never be dialled.
 	if err := s.listen(ctx); err != nil {
@@ -167,20 +168,31 @@ func (s *Sidecar) abandon(ctx context.Context) error {
 }
 
 func (s *Sidecar) listen(ctx context.Context) error {
-	var lc net.ListenConfig
 	var err error
-	if s.agents, err = lc.Listen(ctx, "tcp", s.config.Listen); err != nil {
-		return fmt.Errorf("binding listen %s: %w", s.config.Listen, err)
+	if s.agents, err = bind(ctx, "listen", s.config.Listen); err != nil {
+		return err
 	}
 	if s.config.MetricsListen != "" {
-		if s.ops, err = lc.Listen(ctx, "tcp", s.config.MetricsListen); err != nil {
-			return fmt.Errorf("binding metrics_listen %s: %w", s.config.MetricsListen, err)
+		if s.ops, err = bind(ctx, "metrics_listen", s.config.MetricsListen); err != nil {
+			return err
 		}
 	}
 	if s.config.AdminSocket != "" {
 		s.admin, err = listenAdmin(ctx, s.config.AdminSocket)
 	}
 	return err
+}
+
+// bind listens at the address that stands under key in the configuration.
+func bind(ctx context.Context, key, address string) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s: another process has %s: stop it, or set %s to an address that is free", key, address, key)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("binding %s: %w", key, err)
+	}
+	return l, nil
 }
 
 func (s *Sidecar) openJournal(ctx context.Context, set *ruleset.Set) error {

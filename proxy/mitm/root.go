@@ -143,6 +143,10 @@ func loadRoot(certFile, keyFile string, forbidden fs.FileMode, now time.Time) (*
 		return nil, fmt.Errorf("read the interception CA: %w", err)
 	}
 	keyPEM, err := readKey(keyFile, forbidden)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("interception CA in %s lacks its key: %w: restore it from a backup, "+
+			"or remove the certificate too and have every client trust the new ca.pem", certFile, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the interception CA's key: %w", err)
 	}
