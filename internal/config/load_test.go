@@ -50,6 +50,7 @@ func TestDefaults(t *testing.T) {
 		Resolver:        Resolver{Upstreams: []string{}, Zones: []Zone{}, DNSSEC: "off", NAT64: []netip.Prefix{}, Hosts: []Host{}, Timeout: 5 * time.Second, CacheSize: 4096},
 		TLS:             TLS{ExtraRoots: []string{}},
 		Log:             Log{Level: "info", Format: "json"},
+		MaxPayloadSize:  10_000_000,
 		ShutdownTimeout: 30 * time.Second,
 		Timeouts: Timeouts{
 			RequestHeader: 10 * time.Second, Dial: 5 * time.Second, TLSHandshake: 10 * time.Second,
@@ -100,6 +101,7 @@ tls:
   ca: {cert: ca.pem, key: ../ca.key}
 log: {level: debug, format: text}
 timeouts: {request_header: 1s, dial: 2s, tls_handshake: 3s, client_hello: 4s, response_header: 1h, idle: 24h}
+max_payload_size: 64000000
 shutdown_timeout: 1m30s
 `)
 	dir := filepath.Dir(path)
@@ -140,7 +142,7 @@ shutdown_timeout: 1m30s
 			RequestHeader: time.Second, Dial: 2 * time.Second, TLSHandshake: 3 * time.Second,
 			ClientHello: 4 * time.Second, ResponseHeader: time.Hour, Idle: 24 * time.Hour,
 		},
-		ShutdownTimeout: 90 * time.Second,
+		MaxPayloadSize: 64_000_000, ShutdownTimeout: 90 * time.Second,
 	}
 	if got := load(t, path, nil); !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
