@@ -13,7 +13,7 @@ import (
 // Exit codes that mean something to scripts; everything else is 1.
 const (
 	exitUnusable = 2 // input or configuration that cannot be used
-	exitDenied   = 3 // check: the policy denies
+	exitDenied   = 3 // check, replay: the policy denies
 )
 
 func main() {
@@ -46,7 +46,7 @@ func newRootCommand() *cobra.Command {
 		Version:       version(),
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exit(exitUnusable, err) })
-	root.AddCommand(newRunCommand(), newExecCommand(), newDemoCommand(), newVerifyCommand(), newTailCommand(), newReceiptsCommand(), newCheckCommand(), newDoctorCommand(), newConfigCommand())
+	root.AddCommand(newRunCommand(), newExecCommand(), newDemoCommand(), newVerifyCommand(), newTailCommand(), newReceiptsCommand(), newCheckCommand(), newDoctorCommand(), newConfigCommand(), newSuggestCommand(), newReplayCommand())
 	return root
 }
 

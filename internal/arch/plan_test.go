@@ -18,7 +18,7 @@ var plan = map[string]room{
 	// The wiring.
 	"cmd/signet": {
 		own: []string{
-			"internal/config", "internal/doctor", "internal/policy", "internal/ruleset", "internal/sidecar", "receipts", "receipts/journal", "resolver",
+			"internal/config", "internal/doctor", "internal/policy", "internal/rollout", "internal/ruleset", "internal/sidecar", "receipts", "receipts/journal", "resolver",
 			"internal/testkit/peers", // the demo is made of the test peers
 		},
 		modules: []string{"github.com/spf13/cobra", "golang.org/x/sys/unix", "golang.org/x/term"},
@@ -69,6 +69,13 @@ var plan = map[string]room{
 		own:     []string{"internal/durable", "receipts"},
 		modules: []string{"github.com/google/uuid", "go.etcd.io/bbolt", "golang.org/x/sys/unix"},
 		outside: []string{"net", "net/http"},
+	},
+
+	// What operators do with the evidence.
+	"internal/rollout": {
+		own:     []string{"internal/policy", "receipts"},
+		modules: []string{"golang.org/x/net/publicsuffix"},
+		outside: []string{"os", "os/exec", "syscall"},
 	},
 
 	// Leaves.

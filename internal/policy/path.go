@@ -91,6 +91,12 @@ func resolveDots(path string) string {
 	return "/" + strings.Join(kept, "/")
 }
 
+// PlainPath is the target's path as path rules match it, decoded once. It is
+// false where the path can be read in several ways, and where there is none.
+func (t Target) PlainPath() (string, bool) {
+	return t.reading.plain, t.reading.plain != "" && t.reading.plain == t.reading.resolved
+}
+
 // pathPattern is a path of a rule. In a segment * stands for one or more
 // characters; /** at the end for anything below.
 type pathPattern struct {
