@@ -43,8 +43,7 @@ func (e *answerEnd) informational(code int, header textproto.MIMEHeader) {
 	}
 	h := e.w.Header()
 	maps.Copy(h, http.Header(header))
-	dropConnectionFields(h)
-	dropSignetFields(h)
+	cleanAnswer(h)
 	e.w.WriteHeader(code)
 	clear(h)
 }
@@ -60,9 +59,7 @@ func (e *answerEnd) finalAnswer() {
 func (e *answerEnd) header(resp *http.Response, receiptID string) {
 	h := e.w.Header()
 	maps.Copy(h, resp.Header)
-	dropConnectionFields(h)
-	dropSignetFields(h)
-	delete(h, "Alt-Svc") // would invite the agent to leave over QUIC
+	cleanAnswer(h)
 	h[receiptField] = []string{receiptID}
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // keeps net/http from guessing one

@@ -50,6 +50,12 @@ func fail(reason policy.Reason, detail string, err error) *denial {
 	return &denial{reason: reason, outcome: receipts.Failed, detail: detail, err: err}
 }
 
+func refuseExpectation() *denial {
+	d := deny(policy.TargetMalformed, "the only expectation is 100-continue", nil)
+	d.status = http.StatusExpectationFailed
+	return d
+}
+
 // statusOf maps a reason to its HTTP status; what is not listed is 403.
 func statusOf(r policy.Reason) int {
 	switch r {

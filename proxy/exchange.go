@@ -180,10 +180,12 @@ func (x *exchange) upgraded(t policy.Target) policy.Target {
 func (x *exchange) checkHead() error {
 	r := x.r
 	switch {
-	case x.tunnel != nil && !x.tunnel.target.SameAuthority(r.Host):
+	case x.tunnel != nil && !x.tunnel.isFor(r):
 		return deny(policy.AuthorityMismatch, "this connection was opened for "+x.tunnel.target.Authority()+"; open another for another host", nil)
 	case untouchableInConnection(r.Header) != "":
 		return deny(policy.TargetMalformed, "Connection may not name "+untouchableInConnection(r.Header), nil)
+	case expectsMore(r.Header):
+		return refuseExpectation()
 	case r.Method == http.MethodTrace || r.Method == "TRACK":
 		return deny(policy.MethodNotAllowed, "TRACE and TRACK are never carried", nil)
 	case fieldCount(r.Header) > maxFields:

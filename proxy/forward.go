@@ -89,6 +89,7 @@ func (x *exchange) outbound(ctx context.Context) *http.Request {
 	dropSpoofable(h)
 	if upgrade {
 		h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
+		delete(h, extensionsField)
 	}
 	if trailers {
 		h["Te"] = []string{"trailers"}

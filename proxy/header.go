@@ -71,6 +71,13 @@ func dropSignetFields(h http.Header) {
 	}
 }
 
+// cleanAnswer removes from an upstream's header what is not for the agent.
+func cleanAnswer(h http.Header) {
+	dropConnectionFields(h)
+	dropSignetFields(h)
+	delete(h, "Alt-Svc") // would invite the agent to leave over QUIC (RFC 7838)
+}
+
 // dropSpoofable removes claims about whom the request was forwarded for.
 func dropSpoofable(h http.Header) {
 	for _, name := range spoofable {
@@ -89,6 +96,22 @@ func wantsWebSocket(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.ProtoMajor == 1 &&
 		httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade") &&
 		len(r.Header["Upgrade"]) == 1 && strings.EqualFold(r.Header["Upgrade"][0], "websocket")
+}
+
+// extensionsField negotiates WebSocket extensions (RFC 6455, section 9). They
+// change what frames mean (permessage-deflate compresses them), so Signet offers
+// none on the agent's behalf, and both sides speak frames that anyone can read.
+const extensionsField = "Sec-Websocket-Extensions"
+
+// expectsMore reports whether the request expects anything but 100-continue, the
+// one expectation that there is (RFC 9110, section 10.1.1).
+func expectsMore(h http.Header) bool {
+	for _, v := range h["Expect"] {
+		if !strings.EqualFold(v, "100-continue") {
+			return true
+		}
+	}
+	return false
 }
 
 // wantsTrailers reports whether the agent takes trailers (RFC 9110, section 6.5.1).

@@ -23,18 +23,21 @@ func tunnelOf(ctx context.Context) *tunnel {
 // innerServer serves intercepted connections, each handed over one by one, with
 // a real http.Server: the stricter of net/http's two request parsers.
 type innerServer struct {
+	proxy *Proxy
 	http  *http.Server
 	queue *queue
 	done  chan struct{}
 }
 
 func newInnerServer(p *Proxy) *innerServer {
-	s := &innerServer{http: newHTTPServer(p, p.Timeouts, p.Logger), queue: newQueue(), done: make(chan struct{})}
+	s := &innerServer{proxy: p, http: newHTTPServer(p, p.Timeouts, p.Logger), queue: newQueue(), done: make(chan struct{})}
 	s.http.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		if t, ok := c.(*tls.Conn); ok {
-			if inner, ok := t.NetConn().(*innerConn); ok {
-				return context.WithValue(ctx, tunnelKey{}, inner.tunnel)
-			}
+		if served, ok := c.(*servedConn); ok {
+			ctx = context.WithValue(ctx, servedKey{}, served)
+			c = served.Conn
+		}
+		if inner, ok := c.(*tls.Conn).NetConn().(*innerConn); ok {
+			return context.WithValue(ctx, tunnelKey{}, inner.tunnel)
 		}
 		return ctx
 	}
@@ -47,8 +50,14 @@ func newInnerServer(p *Proxy) *innerServer {
 	return s
 }
 
-// serve hands a connection over; the server closes it in the end.
-func (s *innerServer) serve(c *tls.Conn) error { return s.queue.put(c) }
+// serve hands a connection over; the server closes it in the end. Only as a bare
+// *tls.Conn does net/http take it for h2.
+func (s *innerServer) serve(c *tls.Conn, t *tunnel) error {
+	if c.ConnectionState().NegotiatedProtocol == "h2" {
+		return s.queue.put(c)
+	}
+	return s.queue.put(&servedConn{Conn: c, proxy: s.proxy, tunnel: t})
+}
 
 func (s *innerServer) shutdown(ctx context.Context) error { return s.http.Shutdown(ctx) }
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +29,14 @@ type tunnel struct {
 	moved     atomic.Value           // func(): feeds the idle clock; nothing where there is none
 	once      sync.Once
 	closed    chan struct{} // the inner server is done with the connection
+}
+
+// isFor reports whether a request names the tunnel's host, in Host or :authority
+// and in a Host beside :authority (RFC 9113, section 8.3.1), which net/http leaves
+// in the header.
+func (t *tunnel) isFor(r *http.Request) bool {
+	other := func(host string) bool { return !t.target.SameAuthority(host) }
+	return !other(r.Host) && !slices.ContainsFunc(r.Header["Host"], other)
 }
 
 // openIntent is the CONNECT's intent while nothing has taken its place.
@@ -101,7 +111,7 @@ func (x *exchange) intercept(ctx context.Context) error {
 	if err := x.handshake(ctx, secure); err != nil {
 		return err
 	}
-	if err := x.p.inner.serve(secure); err != nil {
+	if err := x.p.inner.serve(secure, t); err != nil {
 		return fail(policy.Internal, "", err)
 	}
 	<-t.closed

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -20,9 +21,9 @@ const maxStreams = 100
 
 // newHTTPServer is what both the agent's listener and the inside of a tunnel are
 // served with.
-func newHTTPServer(h http.Handler, t Timeouts, log *slog.Logger) *http.Server {
+func newHTTPServer(p *Proxy, t Timeouts, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler:                      h,
+		Handler:                      http.HandlerFunc(p.handle),
 		ReadHeaderTimeout:            t.RequestHeader,
 		IdleTimeout:                  t.Idle,
 		MaxHeaderBytes:               maxHeaderBytes,
@@ -41,7 +42,7 @@ type Server struct {
 // NewServer returns a Server for p, which it ends at Shutdown.
 func NewServer(p *Proxy) *Server {
 	s := &Server{proxy: p}
-	s.http = newHTTPServer(http.HandlerFunc(s.handle), p.Timeouts, p.Logger)
+	s.http = newHTTPServer(p, p.Timeouts, p.Logger)
 	s.http.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		return context.WithValue(ctx, servedKey{}, c)
 	}
@@ -71,12 +72,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
+func (p *Proxy) handle(w http.ResponseWriter, r *http.Request) {
 	if c, ok := r.Context().Value(servedKey{}).(*servedConn); ok {
 		c.handling.Store(true)
 		defer c.handling.Store(false)
 	}
-	s.proxy.ServeHTTP(w, r)
+	p.ServeHTTP(w, r)
 }
 
 type listener struct {
@@ -95,18 +96,24 @@ func (l *listener) Accept() (net.Conn, error) {
 
 type servedKey struct{}
 
-// servedConn is an agent's connection. net/http answers a request head that it
-// cannot parse below the handler, in its own words; servedConn knows those
-// answers and gives the denial of the contract instead, with a receipt.
+// servedConn is an agent's HTTP/1 connection, or the TLS session inside an
+// intercepted tunnel. net/http answers a request head that it cannot parse below
+// the handler, in its own words; servedConn knows those answers and gives the
+// denial of the contract instead, with a receipt.
 type servedConn struct {
 	net.Conn
 	proxy    *Proxy
+	tunnel   *tunnel     // the intercepted CONNECT around it; nil outside
 	handling atomic.Bool // a handler runs: what is written is its own
 }
 
-// builtinHeader is what net/http puts right behind the status line of an answer
-// that it makes itself, and no handler's answer has there.
-var builtinHeader = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n")
+// builtinHeaders are what net/http puts right behind the status line of an answer
+// that it makes itself, and no handler's answer has there: for a head that it
+// cannot read, and for an expectation that it does not know.
+var builtinHeaders = [...][]byte{
+	[]byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"),
+	[]byte("\r\nConnection: close\r\nDate: "),
+}
 
 // Write implements net.Conn.
 func (c *servedConn) Write(b []byte) (int, error) {
@@ -117,7 +124,7 @@ func (c *servedConn) Write(b []byte) (int, error) {
 	if status == 0 {
 		return c.Conn.Write(b)
 	}
-	if _, err := c.Conn.Write(c.proxy.refuseHead(status).raw()); err != nil {
+	if _, err := c.Conn.Write(c.proxy.refuseHead(status, c.tunnel).raw()); err != nil {
 		return 0, err
 	}
 	return len(b), nil
@@ -125,8 +132,8 @@ func (c *servedConn) Write(b []byte) (int, error) {
 
 // CloseWrite is what net/http ends a connection with after such an answer.
 func (c *servedConn) CloseWrite() error {
-	if t := tcpOf(c); t != nil {
-		return t.CloseWrite()
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok { // TCP and TLS
+		return half.CloseWrite()
 	}
 	return nil
 }
@@ -135,7 +142,8 @@ func (c *servedConn) CloseWrite() error {
 func builtinAnswer(b []byte) int {
 	line := bytes.Index(b, []byte("\r\n"))
 	const version = len("HTTP/1.1 ")
-	if line < version+3 || !bytes.HasPrefix(b[line:], builtinHeader) {
+	ours := func(header []byte) bool { return bytes.HasPrefix(b[line:], header) }
+	if line < version+3 || !slices.ContainsFunc(builtinHeaders[:], ours) {
 		return 0
 	}
 	status, err := strconv.Atoi(string(b[version : version+3]))
@@ -145,34 +153,41 @@ func builtinAnswer(b []byte) int {
 	return status
 }
 
-// refuseHead receipts a request whose head could not be parsed.
-func (p *Proxy) refuseHead(status int) *answerTo {
+// refuseHead receipts a request whose head could not be parsed; t is the tunnel
+// that it came in, or nil.
+func (p *Proxy) refuseHead(status int, t *tunnel) *answerTo {
 	now := p.Now()
 	snap := p.Snapshot()
 	d := &denial{reason: policy.TargetMalformed, outcome: receipts.Denied, status: status, detail: "the request head is not valid HTTP/1.1"}
 	switch status {
 	case http.StatusRequestHeaderFieldsTooLarge:
 		d.reason, d.detail = policy.LimitExceeded, "the request head is larger than "+strconv.Itoa(maxHeaderBytes)+" bytes"
+	case http.StatusExpectationFailed:
+		d = refuseExpectation()
 	case http.StatusNotImplemented:
 		d.detail = "the only transfer coding is chunked"
 	case http.StatusHTTPVersionNotSupported:
 		d.detail = "the only versions are HTTP/1.0 and HTTP/1.1"
 	}
+	agent, apiKey, host := p.Agent, "", ""
+	if t != nil {
+		agent, apiKey, host = t.agent, t.apiKey, t.target.Host
+	}
 	r := &receipts.Receipt{
-		ReceiptID: newReceiptID(), TraceID: p.sessions.trace(p.Agent, now), Tenant: p.Tenant, Agent: p.Agent,
+		ReceiptID: newReceiptID(), TraceID: p.sessions.trace(agent, now), Tenant: p.Tenant, Agent: agent, APIKey: apiKey,
 		Outcome: receipts.Denied, Count: 1,
 		Policy: receipts.Policy{Reason: string(d.reason), Mode: string(snap.Policy.Mode()), Version: snap.Version},
 		Detail: &receipts.Detail{Started: now},
 	}
 	if id := p.denials.gather(r); id != "" {
-		return d.answer("", "", id)
+		return d.answer("", host, id)
 	}
 	if err := p.Journal.Finish(r).Wait(); err != nil {
 		p.Logger.Error("receipt not written", "receipt_id", r.ReceiptID, "error", err)
-		return deny(policy.JournalUnavailable, "", err).answer("", "", "")
+		return deny(policy.JournalUnavailable, "", err).answer("", host, "")
 	}
 	p.Observer.Settled(&Settled{Receipt: r, Reason: d.reason, Method: "OTHER", Kind: "http", Total: time.Since(now)})
 	p.logDecision(r)
 	p.Logger.Info("close", "receipt_id", r.ReceiptID, "outcome", string(r.Outcome), "reason", string(d.reason))
-	return d.answer("", "", r.ReceiptID)
+	return d.answer("", host, r.ReceiptID)
 }

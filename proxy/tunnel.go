@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -79,11 +78,8 @@ func (c *agentConn) Read(b []byte) (int, error) {
 
 // CloseWrite passes a half-close on, over TCP or TLS.
 func (c *agentConn) CloseWrite() error {
-	if t := tcpOf(c.Conn); t != nil {
-		return t.CloseWrite()
-	}
-	if t, ok := c.Conn.(*tls.Conn); ok {
-		return t.CloseWrite()
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
 	}
 	return nil
 }

@@ -16,6 +16,9 @@ func (x *exchange) switchProtocols(resp *http.Response) error {
 	if !ok || !wantsWebSocket(x.r) || !strings.EqualFold(resp.Header.Get("Upgrade"), "websocket") {
 		return fail(policy.UpstreamFailed, "the upstream switched to a protocol that was not asked for", nil)
 	}
+	if len(resp.Header[extensionsField]) > 0 { // RFC 6455, section 4.1: the handshake has failed
+		return fail(policy.UpstreamFailed, "the upstream chose a WebSocket extension that was not asked for", nil)
+	}
 	agent, err := x.hijack(switchingHead(resp, x.receipt.ReceiptID))
 	if err != nil {
 		return err
@@ -28,8 +31,7 @@ func (x *exchange) switchProtocols(resp *http.Response) error {
 // switchingHead is the 101 answer as it goes to the agent.
 func switchingHead(resp *http.Response, receiptID string) string {
 	h := resp.Header.Clone()
-	dropConnectionFields(h)
-	dropSignetFields(h)
+	cleanAnswer(h)
 	h.Set("Connection", "Upgrade")
 	h.Set("Upgrade", "websocket")
 	h.Set(receiptField, receiptID)
