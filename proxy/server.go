@@ -188,6 +188,7 @@ func (p *Proxy) refuseHead(status int, t *tunnel) *answerTo {
 	}
 	p.Observer.Settled(&Settled{Receipt: r, Reason: d.reason, Method: "OTHER", Kind: "http", Total: time.Since(now)})
 	p.logDecision(r)
-	p.Logger.Info("close", "receipt_id", r.ReceiptID, "outcome", string(r.Outcome), "reason", string(d.reason))
+	p.Logger.Info("close", "receipt_id", r.ReceiptID, "outcome", string(r.Outcome), "reason", string(d.reason),
+		"duration_us", time.Since(now).Microseconds(), "bytes_up", 0, "bytes_down", 0)
 	return d.answer("", host, r.ReceiptID)
 }

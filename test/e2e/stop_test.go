@@ -66,8 +66,8 @@ func TestStopDrains(t *testing.T) {
 			ended := car.hold(m, "g")
 			car.terminate()
 			untilRefused(t, car.addr)
-			if status := car.ops(t, "/readyz"); status != http.StatusServiceUnavailable {
-				t.Errorf("/readyz of a stopping sidecar: %d", status)
+			if got := car.ops(t, http.MethodGet, "/readyz"); got.status != http.StatusServiceUnavailable {
+				t.Errorf("/readyz of a stopping sidecar: %+v", got)
 			}
 			m.upstream(s).Gate("g").Open()
 			if got := <-ended; got.err != nil || got.status != http.StatusOK || got.body != `{"ok":true,"path":"/slow/g"}`+"\n" {
