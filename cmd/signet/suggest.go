@@ -21,7 +21,7 @@ func newSuggestCommand() *cobra.Command {
 		Use:   "suggest [flags] DATA...",
 		Short: "Propose a policy from what agents did",
 		Long: `Propose a policy that allows what receipts show, best those of a period in report
-mode: one rule a host, with methods and paths where they were seen, and comments
+mode: a rule for each host, with methods and paths where they were seen, and comments
 that say how often, when last and by whom. It is a draft to read and to narrow:
 what was seen is not what was wanted.
 

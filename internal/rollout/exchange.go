@@ -24,6 +24,8 @@ type Opens func(host string, addr netip.Addr, holes []netip.Prefix) bool
 type exchange struct {
 	request policy.Request
 	opaque  bool         // a tunnel of which nothing inside was seen
+	raw     bool         // a tunnel that need not have been TLS
+	ech     bool         // the ClientHello may have hidden its server name
 	addrs   []netip.Addr // that the host was reached at, or would have been
 	times   int64
 	at      time.Time
@@ -64,9 +66,12 @@ func (s *Skipped) read(r *receipts.Receipt) (exchange, bool) {
 		s.Malformed += r.Count
 		return exchange{}, false
 	}
+	tls := r.Detail.TLS
 	return exchange{
 		request: request,
-		opaque:  request.Tunnel && (r.Detail.TLS == nil || r.Detail.TLS.Mode == "tunnel"),
+		opaque:  request.Tunnel && (tls == nil || tls.Mode != "intercept"),
+		raw:     request.Tunnel && tls != nil && tls.Mode == "none",
+		ech:     tls != nil && tls.ECH,
 		addrs:   addresses(r.Detail),
 		times:   r.Count,
 		at:      r.TS,
@@ -137,9 +142,13 @@ func decide(p *policy.Policy, r policy.Request) policy.Decision {
 	if s := r.Target.Scheme; !r.Tunnel && (s == "https" || s == "wss") {
 		tunnel := r
 		tunnel.Tunnel = true
-		if d := p.Decide(&tunnel); !d.Intercept {
-			return d
+		outer := p.Decide(&tunnel)
+		if !outer.Intercept {
+			return outer
 		}
+		d := p.Decide(&r)
+		d.DenyECH = outer.DenyECH
+		return d
 	}
 	return p.Decide(&r)
 }

@@ -67,8 +67,9 @@ func (p *Replay) Add(r *receipts.Receipt) {
 	p.result.Exchanges += x.times
 	d := decide(p.policy, x.request)
 	carried := x.verdict == allowed || x.verdict == reported
-	if d.Allowed && carried && !p.reachable(&x) {
-		d.Allowed, d.Reason = false, policy.AddressDenied
+	if d.Allowed && carried {
+		d.Reason = p.connects(&x, &d)
+		d.Allowed = d.Reason == policy.OK
 	}
 	switch {
 	case carried && !d.Allowed:
@@ -82,6 +83,20 @@ func (p *Replay) Add(r *receipts.Receipt) {
 	default:
 		p.result.Unchanged += x.times
 	}
+}
+
+// connects tells why an exchange that was carried, and that the rules allow,
+// would not be: what comes after the rules depends on the policy too.
+func (p *Replay) connects(x *exchange, d *policy.Decision) policy.Reason {
+	switch {
+	case !p.reachable(x):
+		return policy.AddressDenied
+	case x.raw && !d.Opaque:
+		return policy.NotTLS
+	case x.ech && d.DenyECH:
+		return policy.SNIMismatch
+	}
+	return policy.OK
 }
 
 // reachable tells whether the policy's holes still open what was dialled.

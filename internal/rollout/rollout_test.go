@@ -88,6 +88,9 @@ func period() []*receipts.Receipt {
 		add(seen(52+i, "billing", "CONNECT", "https", host, 443, ""))
 	}
 	add(seen(56, "billing", "CONNECT", "https", "both.example.com", 443, ""), seen(57, "billing", "GET", "https", "both.example.com", 443, "/x"))
+	ssh := seen(58, "billing", "CONNECT", "https", "git.example.com", 22, "")
+	ssh.Detail.TLS.Mode = "none"
+	add(ssh, seen(58, "billing", "GET", "https", "git.example.com", 443, "/repo"))
 	many := judged(seen(58, "reader", "GET", "http", "door.example.org", 80, "/"), receipts.Denied, policy.HostNotAllowed, "")
 	many.Count = 51
 	withheld := seen(59, "reader", "GET", "http", "x.example.org", 80, "/")
@@ -178,6 +181,9 @@ func TestSuggestionHoldsForAnything(t *testing.T) {
 		}
 		host := rapid.SampledFrom([]string{"null", "a.example", "1.e5", "x.a.example", "192.0.2.7", "2001:db8::7", "::1", "xn--bcher-kva.example", "on.example"}).Draw(t, "host")
 		r := seen(rapid.IntRange(0, 9).Draw(t, "minute"), rapid.SampledFrom([]string{"a", "b\n- c"}).Draw(t, "agent"), method, scheme, host, rapid.SampledFrom([]int64{80, 443, 8443}).Draw(t, "port"), path)
+		if method == "CONNECT" && r.Detail.Request.Port == 8443 {
+			r.Detail.TLS.Mode = "none"
+		}
 		if rapid.Bool().Draw(t, "special") {
 			r.Detail.Forwarded.PinnedIP = "10.20.0.9"
 		}
@@ -239,6 +245,29 @@ deny:
 	for i, c := range result.Changes[1:] {
 		if c.Now == "denied" && result.Changes[i].Now == "allowed" {
 			t.Error("an allowed change before a denied one")
+		}
+	}
+}
+
+// TestReplayAfterTheRules: what is held once a rule has allowed counts too.
+func TestReplayAfterTheRules(t *testing.T) {
+	raw := seen(1, "a", "CONNECT", "https", "a.example", 22, "")
+	raw.Detail.TLS.Mode = "none"
+	hidden := seen(2, "a", "GET", "https", "b.example", 443, "/")
+	hidden.Detail.TLS.ECH = true
+	for rule, want := range map[string][]policy.Reason{
+		"ports: [22, 443]":                  {policy.NotTLS},
+		"ports: [22, 443], intercept: true": {policy.NotTLS},
+		"ports: [22, 443], opaque: true":    nil,
+		"ports: [22, 443], ech: deny":       {policy.NotTLS, policy.SNIMismatch},
+	} {
+		result := replay(t, "version: 1\nrules: [{name: r, hosts: [a.example, b.example], "+rule+"}]\n", []*receipts.Receipt{raw, hidden})
+		var got []policy.Reason
+		for _, c := range result.Changes {
+			got = append(got, c.Reason)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", rule, got, want)
 		}
 	}
 }

@@ -2,16 +2,12 @@ package rollout
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/netip"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
-
-	"golang.org/x/net/publicsuffix"
 
 	"github.com/signet-egress/signet/internal/policy"
 	"github.com/signet-egress/signet/receipts"
@@ -34,14 +30,20 @@ type Suggestion struct {
 type sight string
 
 const (
-	tunnel    sight = "tunnel"    // opaque
+	tunnel    sight = "tunnel"    // TLS that Signet did not look into
+	raw       sight = "opaque"    // a tunnel that need not have been TLS
 	intercept sight = "intercept" // TLS that Signet terminated
 	plain     sight = "plain"     // http and ws
 )
 
 type place struct {
 	host  string
+	port  uint16 // 0: several
 	sight sight
+}
+
+func (p place) compare(q place) int {
+	return cmp.Or(cmp.Compare(p.host, q.host), cmp.Compare(p.sight, q.sight), cmp.Compare(p.port, q.port))
 }
 
 // sighting is all that was seen of one place.
@@ -97,12 +99,15 @@ func (s *Suggestion) Add(r *receipts.Receipt) {
 
 // at is the place where an exchange was seen.
 func (s *Suggestion) at(x *exchange) *sighting {
-	where := place{x.request.Target.Host, intercept}
+	where := place{x.request.Target.Host, x.request.Target.Port, intercept}
 	switch x.request.Target.Scheme {
 	case "http", "ws":
 		where.sight = plain
 	default:
-		if x.opaque {
+		switch {
+		case x.raw:
+			where.sight = raw
+		case x.opaque:
 			where.sight = tunnel
 		}
 	}
@@ -143,210 +148,74 @@ func (g *sighting) add(x *exchange) {
 	g.paths.add(path, x.times)
 }
 
-// Proposal is a policy that allows what was seen. The JSON names are part of the
-// contract.
-type Proposal struct {
-	Exchanges int64     `json:"exchanges"`
-	First     time.Time `json:"first"`
-	Last      time.Time `json:"last"`
-	Rules     []Rule    `json:"rules"`
-	Rare      []Rule    `json:"rare"`   // seen fewer than --min times: not in the policy
-	Listed    []Rule    `json:"listed"` // on the deny list of the time: not in the policy
-	Holes     []Hole    `json:"addresses"`
-	Wildcards []Hint    `json:"wildcards"`
-	Refused   []Refused `json:"refused"`
-	Skipped   Skipped   `json:"skipped"`
-	Policy    string    `json:"policy"` // the policy file
-}
-
-// Rule is a proposed rule, and what it was made of.
-type Rule struct {
-	Name      string     `json:"name"`
-	Host      string     `json:"host"`
-	Ports     []uint16   `json:"ports"`
-	Schemes   []string   `json:"schemes"`
-	Methods   []string   `json:"methods,omitempty"` // absent: any
-	Paths     []SeenPath `json:"paths,omitempty"`   // absent: any
-	Intercept bool       `json:"intercept"`
-	Times     int64      `json:"times"`
-	Last      time.Time  `json:"last"`
-	Agents    []ByAgent  `json:"agents"` // the busiest first
-	DeniedBy  string     `json:"denied_by,omitempty"`
-}
-
-// ByAgent is how often an agent was seen.
-type ByAgent struct {
-	Agent string `json:"agent"`
-	Times int64  `json:"times"`
-}
-
-// Hole is an address that needs addresses.allow.
-type Hole struct {
-	Address netip.Prefix `json:"address"`
-	Hosts   []string     `json:"hosts"`
-}
-
-// Hint is a wildcard that would stand for several rules.
-type Hint struct {
-	Pattern string   `json:"pattern"`
-	Hosts   []string `json:"hosts"`
-}
-
-// Refused is what was not carried, and is not proposed.
-type Refused struct {
-	Host   string        `json:"host"`
-	Reason policy.Reason `json:"reason"`
-	Times  int64         `json:"times"`
-}
-
-// Proposal is the policy for what was seen so far.
-func (s *Suggestion) Proposal() *Proposal {
-	p := &Proposal{
-		Exchanges: s.total, First: s.first, Last: s.last, Skipped: s.skipped,
-		Rules: []Rule{}, Rare: []Rule{}, Listed: []Rule{}, Holes: []Hole{}, Wildcards: []Hint{}, Refused: []Refused{},
-	}
-	names := make(map[string]bool)
-	seen := s.oneSight()
-	for _, where := range slices.SortedFunc(maps.Keys(seen), func(a, b place) int {
-		return cmp.Or(cmp.Compare(a.host, b.host), cmp.Compare(a.sight, b.sight))
-	}) {
-		r := seen[where].rule(where)
-		r.Name = unique(names, where)
-		switch {
-		case r.DeniedBy != "":
-			p.Listed = append(p.Listed, r)
-		case r.Times < s.least:
-			p.Rare = append(p.Rare, r)
-		default:
-			p.Rules = append(p.Rules, r)
+// places are what becomes one rule each. On one port of a host, opaque tunnels
+// and intercepted ones exclude each other, since a rule for the first allows all
+// that one for the second would restrict: the newer stays, but what need not be
+// TLS stays in any case, since nothing else would carry it. Tunnels on several
+// ports are one rule.
+func (s *Suggestion) places() map[place]*sighting {
+	rules := make(map[place]*sighting)
+	merge := func(where place, g *sighting) {
+		if rules[where] != nil {
+			g = rules[where].with(g)
 		}
+		rules[where] = g
 	}
-	p.Holes = append(p.Holes, s.proposedHoles(p.Rules)...)
-	p.Wildcards = append(p.Wildcards, wildcards(p.Rules)...)
-	for _, k := range slices.SortedFunc(maps.Keys(s.refusal), func(a, b refusal) int {
-		return cmp.Or(cmp.Compare(a.host, b.host), cmp.Compare(a.reason, b.reason))
-	}) {
-		p.Refused = append(p.Refused, Refused{k.host, k.reason, s.refusal[k]})
-	}
-	p.Policy = p.write()
-	return p
-}
-
-// oneSight leaves for each host either opaque tunnels or intercepted ones,
-// whichever was last: a rule for the first allows all that one for the second
-// would restrict.
-func (s *Suggestion) oneSight() map[place]*sighting {
-	seen := maps.Clone(s.seen)
-	for where, opaque := range s.seen {
-		inner := s.seen[place{where.host, intercept}]
-		if where.sight != tunnel || inner == nil {
+	for _, where := range slices.SortedFunc(maps.Keys(s.seen), place.compare) {
+		g := s.seen[where]
+		if where.sight == plain {
+			merge(where, g)
 			continue
 		}
-		newer, older, gone := inner, opaque, where
-		if opaque.last.After(inner.last) {
-			newer, older, gone = opaque, inner, place{where.host, intercept}
+		kept := s.kept(where)
+		if kept == tunnel || kept == raw {
+			where.port = 0
 		}
-		delete(seen, gone)
-		kept := place{where.host, intercept}
-		if gone == kept {
-			kept = where
+		if where.sight != kept {
+			g = g.outside()
 		}
-		seen[kept] = newer.with(older)
+		where.sight = kept
+		merge(where, g)
 	}
-	return seen
+	return rules
 }
 
-// with counts another sighting in, without what was seen inside.
+// kept is the one sight over TLS that a host's port gets a rule for.
+func (s *Suggestion) kept(where place) sight {
+	sightingOf := func(v sight) *sighting { return s.seen[place{where.host, where.port, v}] }
+	opaque, inner := sightingOf(tunnel), sightingOf(intercept)
+	switch {
+	case sightingOf(raw) != nil:
+		return raw
+	case inner == nil || opaque != nil && opaque.last.After(inner.last):
+		return tunnel
+	}
+	return intercept
+}
+
+// outside is a sighting without what was seen inside.
+func (g *sighting) outside() *sighting {
+	shell := *g
+	shell.methods, shell.paths, shell.anyPath, shell.anyVerb = nil, pathTree{}, false, false
+	shell.schemes = map[string]bool{"https": true}
+	return &shell
+}
+
+// with counts two sightings as one; only one of them has seen requests.
 func (g *sighting) with(other *sighting) *sighting {
 	both := *g
-	both.ports, both.agents = maps.Clone(g.ports), maps.Clone(g.agents)
+	if len(g.methods) == 0 {
+		both = *other
+	}
+	both.ports, both.schemes, both.agents = maps.Clone(g.ports), maps.Clone(g.schemes), maps.Clone(g.agents)
 	maps.Copy(both.ports, other.ports)
+	maps.Copy(both.schemes, other.schemes)
 	for agent, times := range other.agents {
 		both.agents[agent] += times
 	}
-	both.times += other.times
-	both.denyList = cmp.Or(g.denyList, other.denyList)
+	both.times, both.denyList = g.times+other.times, cmp.Or(g.denyList, other.denyList)
+	if both.last = g.last; other.last.After(g.last) {
+		both.last = other.last
+	}
 	return &both
-}
-
-func (g *sighting) rule(where place) Rule {
-	r := Rule{
-		Host: where.host, Ports: slices.Sorted(maps.Keys(g.ports)), Schemes: slices.Sorted(maps.Keys(g.schemes)), Intercept: where.sight == intercept,
-		Times: g.times, Last: g.last, DeniedBy: g.denyList,
-	}
-	for agent, times := range g.agents {
-		r.Agents = append(r.Agents, ByAgent{agent, times})
-	}
-	slices.SortFunc(r.Agents, func(a, b ByAgent) int { return cmp.Or(cmp.Compare(b.Times, a.Times), cmp.Compare(a.Agent, b.Agent)) })
-	if where.sight == tunnel {
-		r.Schemes = []string{"https"}
-		return r
-	}
-	if len(g.methods) > 0 && !g.anyVerb {
-		r.Methods = slices.Sorted(maps.Keys(g.methods))
-	}
-	if len(g.methods) > 0 && !g.anyPath {
-		r.Paths = g.paths.paths()
-	}
-	return r
-}
-
-var notInNames = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
-
-// unique makes a rule's name of its host.
-func unique(taken map[string]bool, where place) string {
-	const longest = 48 // leaves room within the 64 bytes of a name
-	host := strings.TrimLeft(notInNames.ReplaceAllString(where.host, "-"), "-._")
-	host = cmp.Or(host[:min(len(host), longest)], "address")
-	name := host
-	if taken[name] {
-		name += "-" + string(where.sight)
-	}
-	for n := 2; taken[name]; n++ {
-		name = fmt.Sprintf("%s-%d", host, n)
-	}
-	taken[name] = true
-	return name
-}
-
-// proposedHoles are those that the proposed rules need.
-func (s *Suggestion) proposedHoles(rules []Rule) []Hole {
-	var holes []Hole
-	for _, a := range slices.SortedFunc(maps.Keys(s.holes), netip.Addr.Compare) {
-		var hosts []string
-		for _, host := range s.holes[a] {
-			if slices.ContainsFunc(rules, func(r Rule) bool { return r.Host == host }) {
-				hosts = append(hosts, host)
-			}
-		}
-		if hosts != nil {
-			slices.Sort(hosts)
-			holes = append(holes, Hole{netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), hosts})
-		}
-	}
-	return holes
-}
-
-// wildcards finds names that differ in their first label only, where a wildcard
-// over the rest is not over a public suffix.
-func wildcards(rules []Rule) []Hint {
-	groups := make(map[string][]string)
-	for i := range rules {
-		host := rules[i].Host
-		_, parent, ok := strings.Cut(host, ".")
-		suffix, _ := publicsuffix.PublicSuffix(parent)
-		if _, err := netip.ParseAddr(host); !ok || err == nil || suffix == parent {
-			continue
-		}
-		if hosts := groups[parent]; !slices.Contains(hosts, host) {
-			groups[parent] = append(hosts, host)
-		}
-	}
-	var hints []Hint
-	for _, parent := range slices.Sorted(maps.Keys(groups)) {
-		if hosts := groups[parent]; len(hosts) >= 3 {
-			hints = append(hints, Hint{"*." + parent, hosts})
-		}
-	}
-	return hints
 }

@@ -77,6 +77,9 @@ func (r *Rule) write(b *strings.Builder, indent string) {
 	if r.Intercept {
 		fmt.Fprintf(b, "%sintercept: true\n", indent)
 	}
+	if r.Opaque {
+		fmt.Fprintf(b, "%sopaque: true\n", indent)
+	}
 }
 
 // commented writes rules that are not part of the policy.
