@@ -20,7 +20,7 @@ var masks = []struct {
 }{
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`), "UUID"},
 	{regexp.MustCompile(`(127\.0\.0\.[0-9]+):[0-9]+`), "$1:PORT"},
-	{regexp.MustCompile(`\.journal-[0-9]+\.new`), ".journal-N.new"},
+	{regexp.MustCompile(`\.key\.pem\.[0-9]+`), ".key.pem.N"},
 	{regexp.MustCompile(`the key [A-Za-z0-9_-]{43}`), "the key KID"},
 	{regexp.MustCompile(`key given is [A-Za-z0-9_-]{43}`), "key given is KID"},
 }
