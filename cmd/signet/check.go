@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -126,8 +128,12 @@ type verdict struct {
 	Mode          policy.Mode   `json:"mode"`
 	PolicyVersion string        `json:"policy_version"`
 	Addresses     []string      `json:"addresses,omitempty"` // with --resolve
+	Flags         []string      `json:"flags,omitempty"`     // names of the patterns that flag it
 	Detail        string        `json:"detail,omitempty"`
 	Hint          string        `json:"hint,omitempty"`
+	Near          []policy.Near `json:"near,omitempty"`     // rules that came close
+	NewRule       string        `json:"new_rule,omitempty"` // an entry of rules that would allow it, where no rule has the host
+	Change        string        `json:"change,omitempty"`   // what else of the policy decides, in words
 }
 
 // checkAll shows a verdict for each URL.
@@ -160,6 +166,24 @@ func (k *checker) check(ctx context.Context, url string) *verdict {
 	return v
 }
 
+// explain says what of the policy would have to change. A request inside TLS is
+// explained as if it were seen, since the rules that would see it are among
+// those that came close.
+func (k *checker) explain(v *verdict, request policy.Request) {
+	request.Tunnel = false
+	switch v.Reason {
+	case policy.HostDenied:
+		v.Change = fmt.Sprintf("the entry %s of deny lists %q, and beats every rule", v.Rule, v.Pattern)
+	case policy.SuspiciousPattern:
+		v.Change = fmt.Sprintf("the pattern %s matches: narrow its match, or write action: flag", v.Rule)
+	default:
+		v.Near = k.set.Policy.Explain(&request)
+	}
+	if v.Reason == policy.HostNotAllowed && !slices.ContainsFunc(v.Near, hasHost) {
+		v.NewRule = policy.NewRule(&request)
+	}
+}
+
 // decide asks for the tunnel, where there is one, and for the request, where
 // Signet would see it.
 func (k *checker) decide(v *verdict, target policy.Target) {
@@ -168,17 +192,13 @@ func (k *checker) decide(v *verdict, target policy.Target) {
 		request.Tunnel = true
 		outer := k.set.Policy.Decide(&request)
 		v.Intercept, v.Tunnel = outer.Intercept, outer.Carries() && !outer.Intercept
-		if !outer.Intercept {
-			v.set(outer)
-			return
-		}
-		request.Tunnel = false
+		request.Tunnel = !outer.Intercept
 	}
-	v.set(k.set.Policy.Decide(&request))
-}
-
-func (v *verdict) set(d policy.Decision) {
-	v.Allowed, v.Carried, v.Reason, v.Rule, v.Pattern = d.Allowed, d.Carries(), d.Reason, d.Rule, d.Pattern
+	d := k.set.Policy.Decide(&request)
+	v.Allowed, v.Carried, v.Reason, v.Rule, v.Pattern, v.Flags = d.Allowed, d.Carries(), d.Reason, d.Rule, d.Pattern, d.Flags
+	if !v.Allowed {
+		k.explain(v, request)
+	}
 }
 
 // resolve pins the host as the sidecar would before it connects: not for what is
@@ -189,16 +209,30 @@ func (k *checker) resolve(ctx context.Context, v *verdict, target policy.Target)
 	}
 	pin, err := k.pins.Pin(ctx, target.Host, target.Port, k.guard)
 	if err != nil {
-		reason := policy.ResolveFailed
-		if _, ok := errors.AsType[*resolver.DeniedError](err); ok {
-			reason = policy.AddressDenied
+		v.deny(policy.ResolveFailed, err)
+		if denied, ok := errors.AsType[*resolver.DeniedError](err); ok {
+			v.deny(policy.AddressDenied, err)
+			v.Change = openHole(denied)
 		}
-		v.deny(reason, err)
 		return
 	}
 	for _, a := range pin.Addrs {
 		v.Addresses = append(v.Addresses, a.String())
 	}
+}
+
+// hasHost tells whether a rule lists the host, be it for other agents.
+func hasHost(n policy.Near) bool {
+	return !slices.ContainsFunc(n.Changes, func(change string) bool { return strings.HasPrefix(change, "hosts: ") })
+}
+
+// openHole says which key opens a denied address, where one can.
+func openHole(denied *resolver.DeniedError) string {
+	hole := netip.PrefixFrom(denied.Addr, denied.Addr.BitLen())
+	if !resolver.NewGuard([]netip.Prefix{hole}, nil, nil).Address(denied.Addr).Allowed {
+		return "" // it never opens
+	}
+	return fmt.Sprintf("addresses: {allow: [%q]} would open it", hole)
 }
 
 func (v *verdict) deny(reason policy.Reason, why error) {
@@ -220,7 +254,7 @@ func showText(w io.Writer, v *verdict) error {
 	fmt.Fprintf(&b, "%s  %s\n", word, printable(v.URL))
 	indent := strings.Repeat(" ", len(word)+2)
 	fmt.Fprintf(&b, "%s%s\n", indent, strings.Join(v.facts(), ", "))
-	for _, line := range []string{v.Detail, v.Hint} {
+	for _, line := range slices.Concat([]string{v.Detail, v.Hint}, v.remedy()) {
 		if line != "" {
 			fmt.Fprintf(&b, "%s%s\n", indent, line)
 		}
@@ -247,10 +281,33 @@ func (v *verdict) facts() []string {
 	if len(v.Addresses) > 0 {
 		facts = append(facts, "addresses: "+strings.Join(v.Addresses, " "))
 	}
+	if len(v.Flags) > 0 {
+		facts = append(facts, "flagged by: "+strings.Join(v.Flags, " "))
+	}
 	if v.Carried && !v.Allowed {
 		facts = append(facts, "carried all the same (report mode)")
 	}
 	return facts
+}
+
+// remedy says what of the policy would have to change, for whoever keeps it.
+func (v *verdict) remedy() []string {
+	var lines []string
+	for _, n := range v.Near {
+		near := fmt.Sprintf("rule %s (%s)", n.Rule, n.Pattern)
+		if len(n.Changes) == 0 {
+			lines = append(lines, near+" has the host; no change of it can allow this request")
+			continue
+		}
+		lines = append(lines, near+" would allow it with")
+		for _, change := range n.Changes {
+			lines = append(lines, "  "+change)
+		}
+	}
+	if v.NewRule != "" {
+		lines = append(lines, "a new rule would allow it:", "  "+v.NewRule)
+	}
+	return append(lines, v.Change)
 }
 
 // printable keeps a URL that could move the terminal's cursor from doing so.

@@ -69,6 +69,7 @@ func TestCheck(t *testing.T) {
 		{"method", []string{policyFile, "--method", "DELETE", "https://api.models.example/v1/x", "https://packages.example/", "http://erp.example:8080/invoices/7"}},
 		{"agent", []string{policyFile, "--agent", "billing", "https://bank.example/"}},
 		{"report", []string{report, "https://unknown.example/x", "https://api.models.example/v2", "https://packages.example/"}},
+		{"patterns", []string{"--policy=testdata/check/patterns.yaml", "https://a.models.example/?u=http://169.254.169.254/", "https://a.models.example/?u=sk-12345678", "https://a.models.example/169%2e254%2e"}},
 		{"malformed", []string{
 			policyFile, "https://user@packages.example/", "https://0x7f.1/", "https://packages.example:0443/", "https://packages.example/a#b", "ftp://packages.example/", "https://pack ages.example/",
 			"https://packages.example/\x1b[2J", "https://\u202eelpmaxe.segakcap/", "https://[::ffff:10.0.0.1]/", "://",

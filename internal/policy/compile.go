@@ -127,6 +127,7 @@ func (c *compiler) allow(n *yaml.Node) {
 			c.complain(h, "%q is a wildcard over a public suffix, under which anybody can register a name; name the hosts or a domain below it", h.Value)
 			continue
 		}
+		r.hosts = append(r.hosts, p.text)
 		c.policy.allow.add(p, r)
 		if r.intercept {
 			c.policy.intercept = append(c.policy.intercept, p.text)
@@ -285,13 +286,18 @@ func (c *compiler) methods(n *yaml.Node) []string {
 			c.complain(e, "method %s: methods are case-sensitive; write %s", excerpt(m), strings.ToUpper(m))
 		case !token.MatchString(m):
 			c.complain(e, "%s is not a method", excerpt(m))
-		case m == "CONNECT" || m == "TRACE" || m == "TRACK":
+		case neverCarried(m):
 			c.complain(e, "%s is not for rules: a tunnel is allowed by host and port, and TRACE and TRACK are never carried", m)
 		default:
 			methods = append(methods, m)
 		}
 	}
 	return methods
+}
+
+// neverCarried are methods that no rule can list.
+func neverCarried(method string) bool {
+	return method == "CONNECT" || method == "TRACE" || method == "TRACK"
 }
 
 func (c *compiler) paths(n *yaml.Node) []pathPattern {

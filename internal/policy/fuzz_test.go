@@ -96,6 +96,7 @@ func FuzzAbsolute(f *testing.F) {
 
 func FuzzPolicy(f *testing.F) {
 	f.Add([]byte(everyLayer))
+	f.Add([]byte(somePatterns + "limits: {requests_per_second: 5, request_bytes: 10MB, tunnel_idle: 90s}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p, err := Compile([]File{{Path: "policy.yaml", Data: data}})
 		if (p == nil) == (err == nil) {
@@ -109,6 +110,11 @@ func FuzzPolicy(f *testing.F) {
 		}
 		for _, s := range []string{"CONNECT api.example:443", "GET http://plain.example/v1/x", "CONNECT 192.0.2.7:443 alice", "CONNECT x.y.paste.example:443"} {
 			d := p.Decide(request(t, s))
+			for _, n := range p.Explain(request(t, s)) {
+				if n.Rule == "" || n.Reason == OK {
+					t.Fatalf("%s: %+v", s, n)
+				}
+			}
 			if d.Allowed != (d.Reason == OK) || d.Allowed && (d.Rule == "" || d.Pattern == "") {
 				t.Fatalf("%s: %+v", s, d)
 			}

@@ -105,6 +105,14 @@ type pathPattern struct {
 	literal  bool   // no * in segments
 }
 
+// String is the pattern as policy files write it.
+func (p pathPattern) String() string {
+	if p.below {
+		return p.segments + "**"
+	}
+	return p.segments
+}
+
 func parsePathPattern(s string) (pathPattern, string) {
 	p := pathPattern{segments: s}
 	if base, ok := strings.CutSuffix(s, "/**"); ok {

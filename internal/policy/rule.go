@@ -7,6 +7,7 @@ import "slices"
 type rule struct {
 	index     int // place among all rules of all files
 	name      string
+	hosts     []string // the patterns' texts
 	schemes   schemes
 	ports     []uint16
 	methods   []string
@@ -93,6 +94,17 @@ const (
 	overTLS   = schemeHTTPS | schemeWSS
 	plaintext = schemeHTTP | schemeWS
 )
+
+// names lists the schemes of a set.
+func (s schemes) names() []string {
+	var names []string
+	for _, name := range []string{"http", "https", "ws", "wss"} {
+		if s&schemeBit(name) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
 
 // schemeBit is 0 for a scheme that is not carried.
 func schemeBit(scheme string) schemes {
