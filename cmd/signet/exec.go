@@ -62,7 +62,7 @@ number if a signal ended it, 127 if it was not found, 126 if it could not be run
 		},
 	}
 	cmd.Flags().SetInterspersed(false) // flags after the command are the command's
-	cmd.Flags().StringVarP(&o.config, "config", "c", "", "configuration file (YAML)")
+	o.files.register(cmd, "configuration file (YAML)")
 	cmd.Flags().StringVar(&o.policy, "policy", "", "policy file or directory; without one nothing is denied that a rule could allow")
 	cmd.Flags().StringVar(&o.data, "data", "", "data directory, instead of a free one of the user's")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write the summary as JSON, to standard error still")

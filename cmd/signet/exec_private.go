@@ -18,7 +18,10 @@ import (
 )
 
 // privateOptions are the files that a private sidecar is made of; all may be "".
-type privateOptions struct{ config, policy, data string }
+type privateOptions struct {
+	files        configFiles
+	policy, data string
+}
 
 // privateSidecar is a sidecar for one command, on a free loopback port.
 type privateSidecar struct {
@@ -45,7 +48,7 @@ func startPrivate(ctx context.Context, o *privateOptions) (*privateSidecar, erro
 	if o.policy != "" {
 		set["policy"] = o.policy
 	}
-	c, err := config.Load(o.config, set)
+	c, err := config.Sources{File: o.files.file, EnvFile: o.files.env, Flags: set}.Load()
 	if err != nil {
 		return nil, exit(exitUnusable, err)
 	}
