@@ -128,7 +128,7 @@ func TestExecTells(t *testing.T) {
 	}{
 		"enforce": {
 			policy: execRules, hosts: []string{"other.test"},
-			want: []string{"1  denied        HEL_HOST_NOT_ALLOWED      other.test:PORT", "  HEL_HOST_NOT_ALLOWED: This agent may only"},
+			want: []string{"1  denied        HEL_HOST_NOT_ALLOWED      other.test:PORT", "  HEL_HOST_NOT_ALLOWED: Signet, the egress proxy of"},
 		},
 		"report": {
 			policy: "version: 1\nmode: report", hosts: []string{"opaque.test", "api.test"}, answer: true,
