@@ -43,6 +43,11 @@ test: .cache packages ## Run all tests with the race detector, in random order
 	@$(TOOL) gotestsum --format=pkgname-and-test-fails --format-hide-empty-pkg --jsonfile=.cache/test.json -- \
 		-race -shuffle=on -timeout=20m $(PKG)
 
+.PHONY: torture
+torture: packages ## Run the long tests at full length: 50 kills, bodies of 1 GiB
+	$(GO) test -count=1 -timeout=60m -run='^Test(Kill|MemoryDoesNotGrowWithBodies)$$' -v ./test/e2e \
+		-e2e.kills=50 -e2e.bytes=$$((1 << 30))
+
 .PHONY: packages
 packages: ## Install what the tests need from Debian (test/packages)
 	@test/install
@@ -68,7 +73,7 @@ lint: ## Check format, style, known mistakes and go.mod
 
 .PHONY: fmt
 fmt: ## Format all Go files
-	@$(TOOL) gofumpt -w cmd internal proxy receipts resolver
+	@$(TOOL) gofumpt -w cmd internal proxy receipts resolver test
 
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities in what is linked (needs the network)

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -77,9 +76,7 @@ func goClient(t *testing.T, c *sidecar, m mode, url string) string {
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(message))
 	must(t, err)
 	req.Header.Set("X-Test-Id", testID)
-	client := c.client(m)
-	defer client.CloseIdleConnections()
-	resp, err := client.Do(req)
+	resp, err := c.client(m).Do(req)
 	must(t, err)
 	defer func() { must(t, resp.Body.Close()) }()
 	body, err := io.ReadAll(resp.Body)
@@ -147,7 +144,7 @@ func node(t *testing.T, c *sidecar, m mode, url string) string {
 func output(t *testing.T, r testkit.Result) string {
 	t.Helper()
 	if r.ExitCode != 0 {
-		t.Error(fmt.Sprintf("exit status %d: %s", r.ExitCode, r.Stderr))
+		t.Errorf("exit status %d: %s", r.ExitCode, r.Stderr)
 	}
 	return r.Stdout
 }

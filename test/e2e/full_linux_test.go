@@ -92,7 +92,7 @@ func TestFullDisk(t *testing.T) {
 // how many were carried.
 func untilUnavailable(t *testing.T, c *sidecar) (carried int) {
 	t.Helper()
-	client := c.client(plain)
+	client := c.pooled(plain)
 	defer client.CloseIdleConnections()
 	for {
 		resp, err := client.Do(newRequest(t, plain.url(c.site, "/small")))

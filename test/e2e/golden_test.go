@@ -19,8 +19,8 @@ var masks = []struct {
 	mask    string
 }{
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`), "UUID"},
-	{regexp.MustCompile(`(127\.0\.0\.[0-9]+):[0-9]+`), "$1:PORT"},
-	{regexp.MustCompile(`\.key\.pem\.[0-9]+`), ".key.pem.N"},
+	{regexp.MustCompile(`(127\.0\.0\.\d+):\d+`), "$1:PORT"},
+	{regexp.MustCompile(`\.key\.pem\.\d+`), ".key.pem.N"},
 	{regexp.MustCompile(`the key [A-Za-z0-9_-]{43}`), "the key KID"},
 	{regexp.MustCompile(`key given is [A-Za-z0-9_-]{43}`), "key given is KID"},
 }

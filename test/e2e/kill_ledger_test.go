@@ -115,8 +115,9 @@ func (l *ledger) checkSeen() {
 	l.t.Helper()
 	seen := make(map[string]int)
 	for _, u := range l.site.upstreams() {
-		for _, r := range u.Requests() {
-			seen[r.ID]++
+		requests := u.Requests()
+		for i := range requests {
+			seen[requests[i].ID]++
 		}
 	}
 	l.seen = len(seen)

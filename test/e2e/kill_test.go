@@ -142,12 +142,12 @@ func (c *crowd) exchange(worker int) {
 		w := c.ways[(worker+n)%len(c.ways)]
 		id := fmt.Sprintf("r%d-w%d-%d", c.round, worker, n)
 		receipt, err := w.send(id, w.path+id+w.query)
-		// What a tunnel's end looks like, a killed sidecar's sockets do too.
-		if err == nil && !(w.tunnel && c.isKilled()) {
+		switch killed := c.isKilled(); {
+		case err == nil && w.tunnel && killed:
+			// Its end may be that of the killed sidecar's sockets.
+		case err == nil:
 			c.complete(id, completed{w.name, w.path + id, receipt})
-			continue
-		}
-		if err != nil && !c.isKilled() {
+		case !killed:
 			c.car.t.Errorf("%s (%s) before the kill: %v", id, w.name, err)
 			return
 		}

@@ -39,11 +39,9 @@ func newWays(c *sidecar) []way {
 }
 
 func requestWay(c *sidecar, m mode, method, path, query string) way {
-	client := c.client(m)
-	client.Transport.(*http.Transport).MaxIdleConnsPerHost = workers
+	client := c.pooled(m)
 	send := func(id, uri string) (string, error) {
-		// The crowd's exchanges end with the sidecar, not with the test's context.
-		req, err := http.NewRequest(method, m.url(c.site, uri), bodyFor(method)) //nolint:noctx // see above
+		req, err := http.NewRequestWithContext(c.t.Context(), method, m.url(c.site, uri), bodyFor(method))
 		if err != nil {
 			return "", err
 		}
@@ -84,7 +82,7 @@ func tunnelWay(c *sidecar, m mode) way {
 		if err != nil {
 			return "", err
 		}
-		defer conn.Close() //nolint:errcheck // its end was seen, or does not matter
+		defer func() { _ = conn.Close() }()
 		if err := getInside(tls.Client(conn, config), authority, uri, id); err != nil {
 			return "", err
 		}

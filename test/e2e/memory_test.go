@@ -85,12 +85,10 @@ func download(t *testing.T, c *sidecar, m mode, n int64) string {
 	return hex.EncodeToString(hash.Sum(nil))
 }
 
-// do sends req on a connection of its own.
+// do sends req, which must be answered with 200.
 func do(t *testing.T, c *sidecar, m mode, req *http.Request) io.ReadCloser {
 	t.Helper()
-	client := c.client(m)
-	client.Transport.(*http.Transport).DisableKeepAlives = true
-	resp, err := client.Do(req)
+	resp, err := c.client(m).Do(req)
 	must(t, err)
 	if resp.StatusCode != http.StatusOK {
 		t.Fatalf("%s %s: %s", req.Method, req.URL, resp.Status)

@@ -94,9 +94,17 @@ func roots(t testing.TB, file string) *x509.CertPool {
 	return pool
 }
 
-// client is net/http through the proxy, with connections of its own. It follows
-// no redirect.
+// client is net/http through the proxy, with a connection for each exchange that
+// ends with it. It follows no redirect.
 func (c *sidecar) client(m mode) *http.Client {
+	c.t.Helper()
+	client := c.pooled(m)
+	client.Transport.(*http.Transport).DisableKeepAlives = true
+	return client
+}
+
+// pooled is a client that uses its connections again.
+func (c *sidecar) pooled(m mode) *http.Client {
 	c.t.Helper()
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(m.protocol == "h1")
@@ -105,6 +113,8 @@ func (c *sidecar) client(m mode) *http.Client {
 		Proxy:           http.ProxyURL(&url.URL{Scheme: "http", Host: c.addr}),
 		TLSClientConfig: &tls.Config{RootCAs: roots(c.t, m.roots(c)), MinVersion: tls.VersionTLS12},
 		Protocols:       protocols,
+
+		MaxIdleConnsPerHost: workers,
 	}
 	c.t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

@@ -26,7 +26,6 @@ type answer struct {
 func (c *sidecar) hold(m mode, gate string) <-chan answer {
 	c.t.Helper()
 	client := c.client(m)
-	client.Transport.(*http.Transport).DisableKeepAlives = true
 	req, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, m.url(c.site, "/slow/"+gate+"?gate="+gate), nil)
 	must(c.t, err)
 	ended := make(chan answer, 1)

@@ -46,7 +46,6 @@ func TestRequestsStreamInLockStep(t *testing.T) {
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, m.url(s, "/echo"), body)
 			must(t, err)
 			client := car.client(m)
-			defer client.CloseIdleConnections()
 			// The answer's header may come with the first part of the body.
 			sent := make(chan error, 1)
 			go func() { sent <- writePart(parts) }()
@@ -65,7 +64,6 @@ func TestRequestsStreamInLockStep(t *testing.T) {
 			if len(rest) != 0 {
 				t.Errorf("after the last part came %q", rest)
 			}
-			client.CloseIdleConnections()
 			if r := car.only(); r.Outcome != receipts.Forwarded {
 				t.Errorf("%s %+v", r.Outcome, r.Policy)
 			}
