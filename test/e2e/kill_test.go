@@ -4,6 +4,8 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os/exec"
+	"strings"
 	"sync"
 	"testing"
 
@@ -47,8 +49,19 @@ func TestKill(t *testing.T) {
 	if !e.result.CleanStop || e.result.Receipts != int64(l.receipts) || e.open != 0 {
 		t.Errorf("at the end: %+v and %d open intents, after %d receipts", e.result, e.open, l.receipts)
 	}
+	s.verify(l.receipts)
 	t.Logf("%d kills: %d receipts, %d of them unknown; %d requests seen, %d answers completed",
 		*kills, l.receipts, l.unknown, l.seen, l.completed)
+}
+
+// verify has signet verify say that the chain holds that many receipts.
+func (s *site) verify(n int) {
+	s.t.Helper()
+	cmd := exec.CommandContext(s.t.Context(), testkit.BuildSignet(s.t), "verify", s.path("data"))
+	said, err := cmd.CombinedOutput()
+	if want := fmt.Sprintf("verified: %d receipts, chain ", n); err != nil || !strings.Contains(string(said), want) {
+		s.t.Errorf("signet verify: %v: %s; want %q", err, said, want)
+	}
 }
 
 // killAmidRecovery starts a sidecar that finds what a kill has left, and kills it
