@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"time"
 )
 
@@ -38,7 +39,7 @@ func (b *movingBody) Read(p []byte) (int, error) {
 		return n, err
 	}
 	if age := time.Since(b.began); age > b.stall && float64(b.n) < age.Seconds()*minBodyRate {
-		return n, fmt.Errorf("request body came at less than %d bytes per second", minBodyRate)
+		return n, fmt.Errorf("request body came at less than %d bytes per second: %w", minBodyRate, os.ErrDeadlineExceeded)
 	}
 	return n, nil
 }

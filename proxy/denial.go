@@ -70,6 +70,8 @@ func statusOf(r policy.Reason) int {
 	case policy.PayloadMalformed, policy.PayloadNotInspectable, policy.RepairRefused, policy.SchemaInvalid,
 		policy.InvariantViolated, policy.OriginalMissing:
 		return http.StatusUnprocessableEntity
+	case policy.ClientAborted: // and is still there: its body stood still
+		return http.StatusRequestTimeout
 	case policy.RateLimited, policy.LimitExceeded, policy.FUQuotaExceeded:
 		return http.StatusTooManyRequests
 	case policy.ResolveFailed, policy.UpstreamFailed, policy.UpstreamAborted:
@@ -155,7 +157,7 @@ func grpcCode(status int) int {
 		return unauthenticated
 	case http.StatusTooManyRequests:
 		return resourceExhausted
-	case http.StatusBadGateway, http.StatusGatewayTimeout, http.StatusServiceUnavailable:
+	case http.StatusBadGateway, http.StatusGatewayTimeout, http.StatusServiceUnavailable, http.StatusRequestTimeout:
 		return unavailable
 	case http.StatusInternalServerError:
 		return internal

@@ -100,7 +100,7 @@ func TestUnreadableHeads(t *testing.T) {
 				if resp.Header.Get("X-Signet-Reason") != "HEL_TARGET_MALFORMED" || !resp.Close {
 					t.Errorf("%s %v", resp.Status, resp.Header)
 				}
-				must(t, conn.Close())
+				_ = conn.Close() // an error tells that Signet was faster
 				if r := b.receipts()[0]; r.ReceiptID != resp.Header.Get("X-Signet-Receipt") || r.Policy.Reason != "HEL_TARGET_MALFORMED" {
 					t.Errorf("receipt %s %+v", r.ReceiptID, r.Policy)
 				}
