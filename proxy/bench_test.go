@@ -30,7 +30,7 @@ func BenchmarkExchange(b *testing.B) {
 	}{
 		"GET":       {log: slog.DiscardHandler, method: http.MethodGet},
 		"POST":      {log: slog.DiscardHandler, method: http.MethodPost, body: strings.Repeat("x", 1000)},
-		"log lines": {log: slog.NewJSONHandler(io.Discard, nil), method: http.MethodGet},
+		"log lines": {log: slog.NewJSONHandler(writerOnly{io.Discard}, nil), method: http.MethodGet},
 	} {
 		b.Run(name, func(b *testing.B) {
 			p := newMemoryProxy(b, bench.log)
@@ -169,5 +169,5 @@ func BenchmarkDigest(b *testing.B) {
 	}
 }
 
-// writerOnly keeps io.CopyBuffer from using a buffer of the writer's own.
+// writerOnly hides what io.Discard is from those who would skip the work for it.
 type writerOnly struct{ io.Writer }
