@@ -32,7 +32,7 @@ var loopback = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
 
 // running is a sidecar with a policy directory that a test rewrites.
 type running struct {
-	t        *testing.T
+	t        testing.TB
 	dir      string // of the policy
 	sidecar  *sidecar.Sidecar
 	upstream *peers.Upstream
@@ -60,14 +60,14 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -75,7 +75,7 @@ func freePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func start(t *testing.T, policy string) *running {
+func start(t testing.TB, policy string) *running {
 	t.Helper()
 	r := &running{t: t, dir: t.TempDir(), upstream: testkit.Plain(t), log: &syncBuffer{}}
 	r.write(policy)
@@ -119,7 +119,7 @@ func start(t *testing.T, policy string) *running {
 	return r
 }
 
-func client(t *testing.T, tr *http.Transport) *http.Client {
+func client(t testing.TB, tr *http.Transport) *http.Client {
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr}
 }
