@@ -46,6 +46,9 @@ func (x *exchange) forward(ctx context.Context) error {
 		return x.carryFailure(ctx, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
+	if x.receipt.Detail.Forwarded == nil {
+		return fail(policy.Internal, "", errors.New("the transport did not say where the request went"))
+	}
 
 	status := int64(resp.StatusCode)
 	x.receipt.Detail.Forwarded.StatusCode = &status
