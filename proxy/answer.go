@@ -24,8 +24,13 @@ type answerEnd struct {
 	trailer func() http.Header
 
 	mu    sync.Mutex // informational answers come on the transport's goroutine
+	early int        // how many have come
 	final bool
 }
+
+// maxInformational is the most 1xx answers before the final one. net/http has no
+// bound for those that are passed on.
+const maxInformational = 5
 
 // agentGoneError is a failed write to the agent.
 type agentGoneError struct{ err error }
@@ -34,18 +39,25 @@ func (e *agentGoneError) Error() string { return fmt.Sprintf("writing to the age
 func (e *agentGoneError) Unwrap() error { return e.err }
 
 // informational passes a 1xx answer on (RFC 9110, section 15.2). 100 is the
-// server's own to send, when the body is first read.
-func (e *answerEnd) informational(code int, header textproto.MIMEHeader) {
+// server's own to send, when the body is first read. An error ends the exchange.
+func (e *answerEnd) informational(code int, header textproto.MIMEHeader) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.final || code == http.StatusContinue || !e.r.ProtoAtLeast(1, 1) {
-		return
+	e.early++
+	switch {
+	case e.early > maxInformational:
+		return errors.New("more than 5 informational answers")
+	case code == http.StatusSwitchingProtocols: // HTTP/2 has none (RFC 9113, section 8.6), to an agent it would be final
+		return errors.New("101 over HTTP/2")
+	case e.final || code == http.StatusContinue || !e.r.ProtoAtLeast(1, 1):
+		return nil
 	}
 	h := e.w.Header()
 	maps.Copy(h, http.Header(header))
 	cleanAnswer(h)
 	e.w.WriteHeader(code)
 	clear(h)
+	return nil
 }
 
 // finalAnswer ends the time of informational answers.
@@ -60,6 +72,9 @@ func (e *answerEnd) header(resp *http.Response, receiptID string) {
 	h := e.w.Header()
 	maps.Copy(h, resp.Header)
 	cleanAnswer(h)
+	if resp.ContentLength < 0 {
+		delete(h, "Content-Length") // over h2 net/http leaves there what it could not read: a sign, two values
+	}
 	h[receiptField] = []string{receiptID}
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // keeps net/http from guessing one
@@ -74,10 +89,13 @@ func (e *answerEnd) header(resp *http.Response, receiptID string) {
 func (e *answerEnd) stream(resp *http.Response, body io.Reader, buf []byte) error {
 	if bodyless(e.r.Method, resp) {
 		e.pending = resp
+		if resp.StatusCode == http.StatusNotModified {
+			return nil // a length is that of the 200 (RFC 9110, section 15.4.5); over h2 net/http would miss the body
+		}
 		return drain(body)
 	}
-	e.begun = true
 	e.w.WriteHeader(resp.StatusCode)
+	e.begun = true
 	if resp.ContentLength < 0 {
 		return e.streamUnknown(body, buf)
 	}

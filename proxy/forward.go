@@ -49,6 +49,9 @@ func (x *exchange) forward(ctx context.Context) error {
 	if x.receipt.Detail.Forwarded == nil {
 		return fail(policy.Internal, "", errors.New("the transport did not say where the request went"))
 	}
+	if resp.StatusCode < 100 || resp.StatusCode > 999 { // net/http reads any number, and panics when it writes it
+		return fail(policy.UpstreamFailed, "the upstream answered with a status that HTTP does not have", nil)
+	}
 
 	status := int64(resp.StatusCode)
 	x.receipt.Detail.Forwarded.StatusCode = &status

@@ -26,7 +26,7 @@ type Route struct {
 	TLS, HTTP1Only  bool
 	Pin             *resolver.Pin
 	Guard           *resolver.Guard
-	Informational   func(code int, header textproto.MIMEHeader) // 1xx answers; may be nil
+	Informational   func(code int, header textproto.MIMEHeader) error // 1xx answers; an error ends the request; may be nil
 
 	Conn Conn
 }
@@ -111,10 +111,7 @@ func (u *Upstreams) RoundTrip(req *http.Request) (*http.Response, error) {
 		GotConn: func(info httptrace.GotConnInfo) { r.Conn.Remote = addrPortOf(info.Conn) },
 	}
 	if r.Informational != nil {
-		trace.Got1xxResponse = func(code int, h textproto.MIMEHeader) error {
-			r.Informational(code, h)
-			return nil
-		}
+		trace.Got1xxResponse = r.Informational
 	}
 	resp, err := p.transport.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
 	if err != nil {
