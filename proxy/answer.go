@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"sync"
+	"time"
 )
 
 // answerEnd sends an HTTP answer to the agent and holds back its end until the
@@ -18,6 +19,7 @@ type answerEnd struct {
 	r  *http.Request
 	rc *http.ResponseController
 
+	request *digest        // the body that is being sent on; nil before, and where there is none
 	begun   bool           // the final header is on its way
 	pending *http.Response // the header itself is held
 	last    []byte         // the held byte
@@ -76,11 +78,29 @@ func (e *answerEnd) header(resp *http.Response, receiptID string) {
 		delete(h, "Content-Length") // over h2 net/http leaves there what it could not read: a sign, two values
 	}
 	h[receiptField] = []string{receiptID}
+	e.closeUnlessWhole(h)
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // keeps net/http from guessing one
 	}
 	if wantsTrailers(e.r.Header) {
 		e.trailer = func() http.Header { return resp.Trailer }
+	}
+}
+
+// closeUnlessWhole ends the connection with this answer where the request's body
+// has not been read to its end: with full duplex net/http would go on reading
+// requests behind a body that broke, out of the body.
+func (e *answerEnd) closeUnlessWhole(h http.Header) {
+	if e.r.ProtoMajor == 1 && e.request != nil && !e.request.whole() {
+		h["Connection"] = []string{"close"}
+	}
+}
+
+// linger bounds how long net/http waits for what is left of the request's body,
+// before it sends an answer or after it.
+func (e *answerEnd) linger() {
+	if e.r.ProtoMajor == 1 && e.r.ContentLength != 0 && (e.request == nil || !e.request.whole()) {
+		_ = e.rc.SetReadDeadline(time.Now().Add(lingering))
 	}
 }
 
@@ -196,6 +216,7 @@ func (e *answerEnd) flush() {
 
 // release implements end. The rest goes out as the handler returns.
 func (e *answerEnd) release() {
+	e.linger()
 	if e.pending != nil {
 		e.w.WriteHeader(e.pending.StatusCode)
 	}
@@ -219,6 +240,8 @@ func (e *answerEnd) refuse(a *answerTo) {
 	if e.begun {
 		panic(http.ErrAbortHandler)
 	}
+	e.linger()
+	e.closeUnlessWhole(a.header)
 	a.writeTo(e.w)
 }
 

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,10 @@ import (
 // minBodyRate is the slowest that a request body may come, after its first
 // stall period: below it a handful of agents could hold every connection.
 const minBodyRate = 64 // bytes per second
+
+// lingering is how long the rest of a request body is read that nobody wants any
+// more, so that the agent reads the answer before it meets a closed connection.
+const lingering = time.Second
 
 // movingBody fails a request body that stands still or drips.
 type movingBody struct {
@@ -34,8 +39,10 @@ func (b *movingBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.src.Read(p)
 	b.n += int64(n)
-	if err != nil {
+	if errors.Is(err, io.EOF) {
 		_ = b.rc.SetReadDeadline(time.Time{}) // what follows the body has limits of its own
+	}
+	if err != nil {
 		return n, err
 	}
 	if age := time.Since(b.began); age > b.stall && float64(b.n) < age.Seconds()*minBodyRate {

@@ -19,6 +19,7 @@ type digest struct {
 	hash   hash.Hash
 	n      int64
 	err    error // the first error of src, io.EOF apart
+	ended  bool  // src was read to its end
 	frozen bool
 	sum    [sha256.Size]byte // of freeze; a local one would be allocated
 	limit  int64             // bytes that may pass; 0: any number
@@ -44,7 +45,10 @@ func (d *digest) Read(b []byte) (int, error) {
 	}
 	d.hash.Write(b[:n])
 	d.n += int64(n)
-	if err != nil && err != io.EOF && d.err == nil {
+	switch {
+	case err == io.EOF:
+		d.ended = true
+	case err != nil && d.err == nil:
 		d.err = err
 	}
 	if d.onRead != nil {
@@ -61,6 +65,13 @@ func (d *digest) failed() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.err
+}
+
+// whole reports whether the body has passed to its end.
+func (d *digest) whole() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ended
 }
 
 // stop freezes what has passed, where nobody asks yet what it was.

@@ -316,9 +316,6 @@ func (x *exchange) answer(d *denial) *answerTo {
 		id = ""
 	}
 	a := d.answer(x.receipt.Policy.Rule, x.target.Host, id)
-	if x.r.ProtoMajor == 1 && x.sent != nil && x.sent.failed() != nil {
-		a.header.Set("Connection", "close") // where the next request would begin is not known
-	}
 	if isGRPC(x.r) {
 		return a.grpc()
 	}

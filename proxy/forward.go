@@ -37,6 +37,9 @@ func (x *exchange) forward(ctx context.Context) error {
 
 	x.sent = newDigest(x.requestBody(), x.bounds.up, moved)
 	end := x.end.(*answerEnd)
+	if x.r.ContentLength != 0 {
+		end.request = x.sent
+	}
 	route := x.route()
 	route.Informational = end.informational
 	resp, err := x.p.Upstream.RoundTrip(x.outbound(WithRoute(ctx, route)))
