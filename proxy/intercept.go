@@ -96,7 +96,7 @@ func (x *exchange) intercept(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer x.p.live.hold(agent)()
+	defer x.p.live.hold(cutter{agent})()
 	h, err := x.checkHello(ctx, agent)
 	if err != nil {
 		return err

@@ -77,3 +77,27 @@ func TestStandingTunnelRebound(t *testing.T) {
 		t.Errorf("%s %+v", r.Outcome, r.Policy)
 	}
 }
+
+// What a stop cuts at its limit is reset: it must not look like an end.
+func TestStopCutsTunnels(t *testing.T) {
+	for _, name := range []string{"other.test", "up.test"} {
+		t.Run(name, func(t *testing.T) {
+			b := start(t, options{policy: anything, drain: time.Nanosecond})
+			raw := b.connect(b.secure.URL(name, "")[len("https://"):])
+			conn, err := b.tlsTo(raw, name)
+			must(t, err)
+			_, err = io.WriteString(conn, "GET /small HTTP/1.1\r\nHost: "+b.secure.URL(name, "")[len("https://"):]+"\r\n\r\n")
+			must(t, err)
+			readUntil(t, conn, "\r\n\r\n")
+			b.stop()
+			if _, err := io.Copy(io.Discard, raw); err == nil && name == "other.test" {
+				t.Error("the tunnel ended as if in order")
+			}
+			for _, r := range b.receipts() {
+				if name == "other.test" && (r.Outcome != "failed" || r.Policy.Reason != "INTERNAL") {
+					t.Errorf("%s %+v", r.Outcome, r.Policy)
+				}
+			}
+		})
+	}
+}

@@ -30,7 +30,7 @@ func (x *exchange) tunnelThrough(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer x.p.live.hold(agent)()
+	defer x.p.live.hold(cutter{agent})()
 	if x.decision.Opaque {
 		x.receipt.Detail.TLS.Mode = "none" // nobody looks
 	} else if _, err := x.checkHello(ctx, agent); err != nil {
@@ -123,10 +123,22 @@ func (e *tunnelEnd) release() { _ = e.agent.Close() }
 // refuse answers a ClientHello with a TLS alert. Anything later is reset, so
 // that a cut never looks like an end.
 func (e *tunnelEnd) refuse(*answerTo) {
-	if e.hello {
-		_, _ = e.agent.Write(accessDenied)
-	} else if t := tcpOf(e.agent.Conn); t != nil {
+	if !e.hello {
+		_ = cutter{e.agent}.Close()
+		return
+	}
+	_, _ = e.agent.Write(accessDenied)
+	_ = e.agent.Close()
+}
+
+// cutter closes the agent's connection so that it does not look like an end: by
+// a reset, where TCP is below.
+type cutter struct{ *agentConn }
+
+// Close implements io.Closer.
+func (c cutter) Close() error {
+	if t := tcpOf(c.Conn); t != nil {
 		_ = t.SetLinger(0)
 	}
-	_ = e.agent.Close()
+	return c.agentConn.Close()
 }

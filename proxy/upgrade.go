@@ -23,7 +23,7 @@ func (x *exchange) switchProtocols(resp *http.Response) error {
 	if err != nil {
 		return err
 	}
-	defer x.p.live.hold(agent)()
+	defer x.p.live.hold(cutter{agent})()
 	defer x.p.live.hold(upstream)()
 	return x.splice("websocket", agent, upstream, endWithUpstream)
 }

@@ -73,8 +73,8 @@ type Authority struct {
 	now      func() time.Time
 	observer Observer
 
-	issuer  atomic.Pointer[issuer]
-	replace sync.Mutex // held to replace issuer
+	issuers atomic.Pointer[issuers]
+	replace sync.Mutex // held to replace issuers
 
 	leaves *cache
 	flight singleflight.Group
@@ -105,7 +105,7 @@ func Open(o Options) (*Authority, error) {
 	return a, nil
 }
 
-// Renew replaces the intermediate by one for hosts. Leaves of the old one are
+// Renew replaces the intermediates by ones for hosts. Leaves of the old one are
 // not handed out again; connections that have one keep it. On an error the old
 // intermediate stays.
 func (a *Authority) Renew(hosts []string) error {
@@ -123,8 +123,8 @@ func (a *Authority) Renew(hosts []string) error {
 // with its issuers.
 func (a *Authority) RootPEM() []byte { return a.root.pem() }
 
-// Generation counts the intermediates; it starts at 1.
-func (a *Authority) Generation() uint64 { return a.issuer.Load().generation }
+// Generation counts the renewals of the intermediates; it starts at 1.
+func (a *Authority) Generation() uint64 { return a.issuers.Load().generation }
 
 // ServerConfig is what a tunnel to host, a lower-case ASCII name or a canonical
 // IP literal, is terminated with. It offers alpn in that order. Configurations
@@ -149,7 +149,7 @@ func (a *Authority) ServerConfig(ctx context.Context, host string, alpn []string
 }
 
 // leaf mints a leaf, or waits for the one who does.
-func (a *Authority) leaf(ctx context.Context, from *issuer, host string, now time.Time) (*leaf, error) {
+func (a *Authority) leaf(ctx context.Context, from *issuers, host string, now time.Time) (*leaf, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -171,41 +171,42 @@ func (a *Authority) leaf(ctx context.Context, from *issuer, host string, now tim
 	return made.(*leaf), nil
 }
 
-func (a *Authority) mint(from *issuer, host string, now time.Time) (*leaf, error) {
-	if !from.names.permit(host) {
+func (a *Authority) mint(from *issuers, host string, now time.Time) (*leaf, error) {
+	is := from.permitting(host)
+	if is == nil {
 		return nil, &HostError{Host: host}
 	}
 	if !a.limit.AllowN(now, 1) {
 		return nil, ErrMintRate
 	}
-	return from.mint(host, now)
+	return is.mint(host, now)
 }
 
-// current is the intermediate to mint from, made again ahead of its expiry.
-func (a *Authority) current(now time.Time) (*issuer, error) {
-	if is := a.issuer.Load(); is.serves(now) {
+// current are the intermediates to mint from, made again ahead of their expiry.
+func (a *Authority) current(now time.Time) (*issuers, error) {
+	if is := a.issuers.Load(); is.serves(now) {
 		return is, nil
 	}
 	a.replace.Lock()
 	defer a.replace.Unlock()
-	is := a.issuer.Load()
+	is := a.issuers.Load()
 	if is.serves(now) {
 		return is, nil
 	}
 	return a.issue(is.names, now)
 }
 
-// issue makes an intermediate the current one. The caller holds replace.
-func (a *Authority) issue(names *constraints, now time.Time) (*issuer, error) {
+// issue makes intermediates the current ones. The caller holds replace.
+func (a *Authority) issue(names *constraints, now time.Time) (*issuers, error) {
 	var generation uint64 = 1
-	if old := a.issuer.Load(); old != nil {
+	if old := a.issuers.Load(); old != nil {
 		generation = old.generation + 1
 	}
-	is, err := a.root.issue(names, generation, now)
+	is, err := a.root.issueAll(names, generation, now)
 	if err != nil {
 		return nil, err
 	}
-	a.issuer.Store(is)
+	a.issuers.Store(is)
 	return is, nil
 }
 

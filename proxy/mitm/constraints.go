@@ -3,6 +3,7 @@ package mitm
 import (
 	"crypto/x509"
 	"fmt"
+	"iter"
 	"net"
 	"net/netip"
 	"slices"
@@ -68,6 +69,27 @@ func under(name string, domains map[string]bool) bool {
 			return false
 		}
 		name = parent
+	}
+}
+
+// namesEach is how many names one intermediate may speak for: some 40 bytes each
+// in every handshake.
+const namesEach = 32
+
+// parts yields constraints of at most namesEach names that together are c; one
+// without names where c has none.
+func (c *constraints) parts() iter.Seq[*constraints] {
+	return func(yield func(*constraints) bool) {
+		rest := *c
+		for first := true; first || len(rest.domains)+len(rest.addrs) > 0; first = false {
+			part := &constraints{domains: rest.domains[:min(namesEach, len(rest.domains))]}
+			rest.domains = rest.domains[len(part.domains):]
+			part.addrs = rest.addrs[:min(namesEach-len(part.domains), len(rest.addrs))]
+			rest.addrs = rest.addrs[len(part.addrs):]
+			if !yield(part) {
+				return
+			}
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,14 +23,14 @@ func verify(t testing.TB, a *Authority, l *leaf) error {
 	t.Helper()
 	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
 	roots.AppendCertsFromPEM(a.RootPEM())
-	intermediates.AddCert(a.issuer.Load().cert)
+	intermediates.AddCert(a.issuers.Load().each[0].cert)
 	_, err := l.certificate.Leaf.Verify(x509.VerifyOptions{DNSName: l.host, Roots: roots, Intermediates: intermediates})
 	return err
 }
 
 func mint(t testing.TB, a *Authority, host string) *leaf {
 	t.Helper()
-	l, err := a.issuer.Load().mint(host, time.Now())
+	l, err := a.issuers.Load().each[0].mint(host, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +159,7 @@ func TestOpenSSLClient(t *testing.T) {
 
 func TestConstraintsAreCriticalAndMinimal(t *testing.T) {
 	a := open(t, Options{Hosts: []string{"b.a.example", "*.a.example", "a.example", "**.other.example", "a.example", "192.0.2.7", "192.0.2.7"}})
-	c := a.issuer.Load().cert
+	c := a.issuers.Load().each[0].cert
 	if !c.PermittedDNSDomainsCritical {
 		t.Error("the name constraints are not critical")
 	}
@@ -196,8 +197,37 @@ func TestPermitAgreesWithVerification(t *testing.T) {
 		}
 		h := host.Draw(r, "host")
 		err := verify(t, a, mint(t, a, h))
-		if permitted := a.issuer.Load().names.permit(h); permitted != (err == nil) {
+		if permitted := a.issuers.Load().names.permit(h); permitted != (err == nil) {
 			r.Errorf("permit says %v, verification %v", permitted, err)
 		}
 	})
+}
+
+// Thousands of hosts do not swell a handshake: each intermediate speaks for a few.
+func TestManyHosts(t *testing.T) {
+	const hosts = 5000
+	names := []string{"192.0.2.7", "2001:db8::7"}
+	for i := range hosts {
+		names = append(names, fmt.Sprintf("host-%d.example-%d.test", i, i))
+	}
+	a := open(t, Options{Hosts: names})
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(a.RootPEM())
+	for _, host := range []string{names[0], names[1], names[2], names[hosts/2], names[hosts+1]} {
+		c, err := a.ServerConfig(t.Context(), host, nil)
+		must(t, err)
+		chain := c.Certificates[0].Certificate
+		intermediate, err := x509.ParseCertificate(chain[1])
+		must(t, err)
+		if size := len(chain[1]); size > 4096 {
+			t.Errorf("%s: the intermediate has %d bytes", host, size)
+		}
+		pool := x509.NewCertPool()
+		pool.AddCert(intermediate)
+		_, err = c.Certificates[0].Leaf.Verify(x509.VerifyOptions{DNSName: host, Roots: roots, Intermediates: pool})
+		must(t, err)
+	}
+	if _, err := a.ServerConfig(t.Context(), "other.test", nil); err == nil {
+		t.Error("a leaf for a host that is not intercepted")
+	}
 }

@@ -45,6 +45,40 @@ func (is *issuer) serves(now time.Time) bool {
 	return now.Before(is.replaceAt) && !now.Before(is.cert.NotBefore)
 }
 
+// issuers are the intermediates of one generation, each for some of its names:
+// an agent reads all constraints of one in each handshake, and refuses a
+// certificate of more than 256 KB.
+type issuers struct {
+	generation uint64
+	names      *constraints // of all
+	each       []*issuer    // at least one; all of one age
+}
+
+func (s *issuers) serves(now time.Time) bool { return s.each[0].serves(now) }
+
+// permitting is the issuer that may speak for host, or nil.
+func (s *issuers) permitting(host string) *issuer {
+	for _, is := range s.each {
+		if is.names.permit(host) {
+			return is
+		}
+	}
+	return nil
+}
+
+// issueAll makes the intermediates for names.
+func (r *root) issueAll(names *constraints, generation uint64, now time.Time) (*issuers, error) {
+	s := &issuers{generation: generation, names: names}
+	for part := range names.parts() {
+		is, err := r.issue(part, generation, now)
+		if err != nil {
+			return nil, err
+		}
+		s.each = append(s.each, is)
+	}
+	return s, nil
+}
+
 // issue makes an intermediate. It never outlives its root.
 func (r *root) issue(names *constraints, generation uint64, now time.Time) (*issuer, error) {
 	if err := r.usable(now); err != nil {

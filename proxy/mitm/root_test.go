@@ -33,7 +33,7 @@ func TestRootIsStable(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("ca.key: %v, %v", info.Mode(), err)
 	}
-	if bytes.Equal(first.issuer.Load().cert.Raw, second.issuer.Load().cert.Raw) {
+	if bytes.Equal(first.issuers.Load().each[0].cert.Raw, second.issuers.Load().each[0].cert.Raw) {
 		t.Error("the intermediate outlived its process")
 	}
 	entries, err := os.ReadDir(dir)
