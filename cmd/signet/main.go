@@ -30,6 +30,9 @@ func run(ctx context.Context, args []string) int {
 	var coded *exitError
 	if !errors.As(err, &coded) {
 		coded = &exitError{code: 1, err: err}
+		if _, _, unknown := root.Find(args); unknown != nil {
+			coded.code = exitUnusable
+		}
 	}
 	if coded.err != nil {
 		fmt.Fprintln(root.ErrOrStderr(), "signet:", coded.err)
@@ -47,7 +50,24 @@ func newRootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exit(exitUnusable, err) })
 	root.AddCommand(newRunCommand(), newExecCommand(), newDemoCommand(), newVerifyCommand(), newTailCommand(), newReceiptsCommand(), newCheckCommand(), newDoctorCommand(), newConfigCommand(), newSuggestCommand(), newReplayCommand())
+	unusableArgs(root)
 	return root
+}
+
+// unusableArgs gives refused arguments their exit status.
+func unusableArgs(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			err := check(c, args)
+			if coded := new(exitError); err == nil || errors.As(err, &coded) {
+				return err
+			}
+			return exit(exitUnusable, err)
+		}
+	}
+	for _, sub := range c.Commands() {
+		unusableArgs(sub)
+	}
 }
 
 // exitError carries the exit code that err stands for; a nil err says that all
