@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -17,6 +19,9 @@ const (
 )
 
 func main() {
+	// net/http's client prints what an upstream sends unasked, and as it came; no
+	// other part of the program uses this logger.
+	log.SetOutput(io.Discard)
 	os.Exit(run(context.Background(), os.Args[1:]))
 }
 

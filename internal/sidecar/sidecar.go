@@ -90,7 +90,7 @@ func New(ctx context.Context, o Options) (_ *Sidecar, err error) {
 		return nil, err
 	}
 	s.server = proxy.NewServer(s.proxy)
-	s.opsServer, s.adminServer = newOpsServer(s.opsHandler()), newOpsServer(s.adminHandler())
+	s.opsServer, s.adminServer = s.newOpsServer(s.opsHandler()), s.newOpsServer(s.adminHandler())
 	return s, nil
 }
 

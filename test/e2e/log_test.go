@@ -2,6 +2,9 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -90,4 +93,47 @@ func expectKeys(t *testing.T, fields map[string]any, required, optional []string
 			t.Errorf("%s is not among the keys of a %s line", key, fields["msg"])
 		}
 	}
+}
+
+// What an upstream sends behind its answer is neither carried nor logged.
+func TestNothingUnaskedIsLogged(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer func() { must(t, l.Close()) }()
+	port := l.Addr().(*net.TCPAddr).Port
+	s := newSite(t, options{rules: fmt.Sprintf("rules: [{name: plain, hosts: [plain.test], ports: [%d], schemes: [http]}]", port)})
+	car := s.start()
+	answered, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- sayMoreThanAsked(l, answered) }()
+	testkit.Curl(t, "--proxy", car.proxyURL(), fmt.Sprintf("http://plain.test:%d/", port))
+	close(answered)
+	must(t, <-ended)
+	car.receipts()
+	for line := range strings.Lines(car.Output() + "\n") {
+		if !json.Valid([]byte(line)) || strings.Contains(line, secret) {
+			t.Errorf("log line %s", line)
+		}
+	}
+}
+
+// sayMoreThanAsked answers one request and then, unasked, once more; it returns
+// when the connection has ended.
+func sayMoreThanAsked(l net.Listener, answered <-chan struct{}) error {
+	c, err := l.Accept()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	if _, err := c.Read(make([]byte, 4096)); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"); err != nil {
+		return err
+	}
+	<-answered
+	if _, err := io.WriteString(c, secret); err != nil {
+		return err
+	}
+	_, _ = io.Copy(io.Discard, c) // an end or a reset, either will do
+	return nil
 }
