@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -75,7 +76,7 @@ func freePort(t testing.TB) string {
 	return l.Addr().String()
 }
 
-func start(t testing.TB, policy string) *running {
+func start(t testing.TB, policy string, beforeServe ...func()) *running {
 	t.Helper()
 	r := &running{t: t, dir: t.TempDir(), upstream: testkit.Plain(t), log: &syncBuffer{}}
 	r.write(policy)
@@ -103,6 +104,9 @@ func start(t testing.TB, policy string) *running {
 	r.sidecar, r.metrics = s, "http://"+ops
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
+	for _, f := range beforeServe {
+		f()
+	}
 	go func() { served <- s.Serve(ctx) }()
 	r.agent = client(t, &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: s.Addr().String()})})
 	r.admin = client(t, &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -204,6 +208,43 @@ func TestReloadByWatching(t *testing.T) {
 	r := start(t, "mode: enforce")
 	r.write(allowed)
 	for r.get() != 200 { // bounded by the test's own deadline
+	}
+}
+
+// A directory in which something else is written all the time is read all the same.
+func TestReloadInABusyDirectory(t *testing.T) {
+	r := start(t, "mode: enforce")
+	follow := func(policy string, want int) {
+		r.write(policy)
+		for r.get() != want { // bounded by the test's own deadline
+			must(t, os.WriteFile(filepath.Join(r.dir, "noise"), nil, 0o600))
+		}
+	}
+	follow(allowed, 200) // which the first look of all may have seen
+	follow("mode: enforce", 403)
+}
+
+// A sidecar that can have no watch serves, and reloads when it is told to.
+func TestWithoutWatches(t *testing.T) {
+	var before syscall.Rlimit
+	must(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before))
+	restore := sync.OnceFunc(func() { must(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before)) })
+	defer restore()
+	r := start(t, "mode: enforce", func() {
+		must(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 0, Max: before.Max}))
+	})
+	for log := ""; !strings.Contains(log, "cannot be watched"); log = r.log.String() {
+		if strings.Contains(log, "stopping") {
+			t.Fatal("the sidecar stops, for want of a watch")
+		}
+	}
+	restore()
+	r.write(allowed)
+	if code, body := r.ask("POST", "/v1/reload"); code != 200 {
+		t.Errorf("reload: %d %s", code, body)
+	}
+	if got := r.get(); got != 200 {
+		t.Errorf("afterwards: %d", got)
 	}
 }
 

@@ -126,7 +126,10 @@ func (s *Sidecar) Serve(ctx context.Context) error {
 		"mode", string(s.snapshot.Load().Policy.Mode()), "policy_version", s.snapshot.Load().Version)
 	watching, unwatch := context.WithCancel(ctx)
 	if s.reloading.source != nil {
-		group.Go(func() error { return s.watch(watching, s.reloading.files) })
+		group.Go(func() error {
+			s.watch(watching, s.reloading.files)
+			return nil
+		})
 	}
 	select {
 	case <-ctx.Done():
