@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -19,7 +20,8 @@ type File struct {
 
 // Compile makes one policy of all files; rules count in the order of files and
 // lines. An empty file is a valid one. The error joins one *Error for each thing
-// that is wrong, in the same order.
+// that is wrong, in the same order, and says how many there are beyond the first
+// hundred.
 func Compile(files []File) (*Policy, error) {
 	c := compiler{policy: &Policy{}, named: make(map[string]string)}
 	for _, f := range files {
@@ -29,6 +31,9 @@ func Compile(files []File) (*Policy, error) {
 		joined := make([]error, len(c.errs))
 		for i, e := range c.errs {
 			joined[i] = e
+		}
+		if c.unsaid > 0 {
+			joined = append(joined, fmt.Errorf("and %d more", c.unsaid))
 		}
 		return nil, errors.Join(joined...)
 	}
@@ -49,7 +54,7 @@ type compiler struct {
 }
 
 func (c *compiler) file(f File) {
-	c.reader = reader{path: f.Path, errs: c.errs}
+	c.path, c.rule = f.Path, ""
 	before := len(c.errs)
 	root := c.document(f.Data)
 	if root == nil {

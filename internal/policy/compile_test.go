@@ -382,3 +382,31 @@ func TestAliases(t *testing.T) {
 		}
 	}
 }
+
+// What a short file makes much work of is refused: aliases that repeat a list, and
+// mistakes without end.
+func TestCompileIsBounded(t *testing.T) {
+	var bomb, mistakes strings.Builder
+	bomb.WriteString("version: 1\nrules:\n  - {name: a, hosts: &h [" + strings.Repeat("a.example, ", 10_000) + "]}\n")
+	for i := range 200 {
+		fmt.Fprintf(&bomb, "  - {name: r%d, hosts: *h}\n", i)
+	}
+	mistakes.WriteString("version: 1\nrules:\n" + strings.Repeat("  - {}\n", 10_000))
+	for _, c := range []struct {
+		name, data, want string
+		lines            int
+	}{
+		{"aliases", bomb.String(), "more than 1000000 elements", 1},
+		{"mistakes", mistakes.String(), "and 19900 more", 101},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Compile([]File{{Path: "p.yaml", Data: []byte(c.data)}})
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("want %q in the error", c.want)
+			}
+			if lines := strings.Count(err.Error(), "\n") + 1; lines != c.lines {
+				t.Errorf("%d lines, want %d", lines, c.lines)
+			}
+		})
+	}
+}

@@ -48,12 +48,23 @@ func (e *Error) Error() string {
 // reader reads the YAML nodes of one file and gathers what is wrong with them.
 // Nodes rather than structs: every complaint names its line and its rule.
 type reader struct {
-	path string
-	rule string // that is being read
-	errs []*Error
+	path     string
+	rule     string // that is being read
+	errs     []*Error
+	unsaid   int // complaints beyond mostErrors
+	elements int // of all lists, each as often as aliases repeat it
 }
 
+const (
+	mostErrors   = 100       // that anybody reads
+	mostElements = 1_000_000 // which aliases make of a short file; ten thousand rules have a tenth
+)
+
 func (r *reader) complain(n *yaml.Node, format string, args ...any) {
+	if len(r.errs) >= mostErrors {
+		r.unsaid++
+		return
+	}
 	r.errs = append(r.errs, &Error{Path: r.path, Line: n.Line, Rule: r.rule, Problem: fmt.Sprintf(format, args...)})
 }
 
@@ -135,6 +146,13 @@ func (r *reader) list(n *yaml.Node, what string) []*yaml.Node {
 		return nil
 	case len(n.Content) == 0:
 		r.complain(n, "%s is an empty list; leave the key out, or list something", what)
+		return nil
+	}
+	within := r.elements <= mostElements
+	if r.elements += len(n.Content); r.elements > mostElements {
+		if within {
+			r.complain(n, "the lists of the policy have more than %d elements in all, those that aliases repeat included", mostElements)
+		}
 		return nil
 	}
 	elements := make([]*yaml.Node, len(n.Content))
