@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -20,6 +21,14 @@ type APIKey struct {
 	ID     string // what receipts name it by; never the key
 	Agent  string
 	SHA256 [sha256.Size]byte // of the key
+}
+
+// id is what receipts name the key by; "" for none.
+func (k *APIKey) id() string {
+	if k == nil {
+		return ""
+	}
+	return k.ID
 }
 
 // NewAgents returns the agents that have keys.
@@ -49,6 +58,15 @@ func (a *Agents) find(h http.Header) (*APIKey, error) {
 		return nil, errWrongKey
 	}
 	return &a.keys[found], nil
+}
+
+// know reports whether what was begun with key may go on. Without a key that is
+// so while none is needed.
+func (a *Agents) know(key *APIKey) bool {
+	if key == nil {
+		return len(a.keys) == 0
+	}
+	return slices.Contains(a.keys, *key)
 }
 
 // credential takes the key out of Proxy-Authorization (RFC 9110, section 11.7.2):

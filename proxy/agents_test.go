@@ -68,3 +68,47 @@ rules:
 		t.Errorf("receipts %v, want %v", got, want)
 	}
 }
+
+// A key that is no agent's any more ends the tunnels that it opened, and no other.
+func TestRevokedKey(t *testing.T) {
+	key := func(id, agent, secret string) proxy.APIKey {
+		return proxy.APIKey{ID: id, Agent: agent, SHA256: sha256.Sum256([]byte(secret))}
+	}
+	kept := key("k1", "reader", "kept")
+	for _, c := range []struct {
+		name string
+		left []proxy.APIKey
+		cut  int
+	}{
+		{"as before", []proxy.APIKey{kept, key("k2", "writer", "revoked")}, 0},
+		{"gone", []proxy.APIKey{kept}, 1},
+		{"another secret under the same id", []proxy.APIKey{kept, key("k2", "writer", "new")}, 1},
+		{"another agent's", []proxy.APIKey{kept, key("k2", "reader", "revoked")}, 1},
+	} {
+		for _, host := range []string{"up.test", "other.test"} { // intercepted, opaque
+			t.Run(c.name+" "+host, func(t *testing.T) {
+				b := start(t, options{policy: anything, agents: proxy.NewAgents([]proxy.APIKey{kept, key("k2", "writer", "revoked")})})
+				authority := b.secure.URL(host, "")[len("https://"):]
+				other, err := b.tlsTo(b.connect(authority, "Proxy-Authorization: Bearer kept"), host)
+				must(t, err)
+				conn, err := b.tlsTo(b.connect(authority, "Proxy-Authorization: Bearer revoked"), host)
+				must(t, err)
+				next := *b.snap.Load()
+				next.Agents = proxy.NewAgents(c.left)
+				b.snap.Store(&next)
+				if n := b.proxy.Revalidate(); n != c.cut {
+					t.Errorf("%d connections cut, want %d", n, c.cut)
+				}
+				must(t, other.Close())
+				if c.cut == 0 {
+					must(t, conn.Close())
+				}
+				for _, r := range b.receipts() {
+					if cut := r.Policy.Reason == "AUTH_REQUIRED"; cut != (r.APIKey == "k2" && c.cut == 1) {
+						t.Errorf("%s: %s %+v", r.APIKey, r.Outcome, r.Policy)
+					}
+				}
+			})
+		}
+	}
+}

@@ -35,8 +35,9 @@ type exchange struct {
 	r      *http.Request
 	tunnel *tunnel // the intercepted CONNECT around it; nil outside
 
-	agent, apiKey string
-	unknown       error // why it is not known whose request it is
+	agent   string
+	key     *APIKey // that selected the agent; nil where no key is needed
+	unknown error   // why it is not known whose request it is
 
 	started   time.Time
 	carriedAt time.Time // when its intent was durable
@@ -69,7 +70,7 @@ type end interface {
 func (p *Proxy) accept(w http.ResponseWriter, r *http.Request) *exchange {
 	now := p.Now()
 	x := &exchange{p: p, snap: p.Snapshot(), w: w, r: r, tunnel: tunnelOf(r.Context()), started: now}
-	x.agent, x.apiKey, x.unknown = x.identify()
+	x.agent, x.key, x.unknown = x.identify()
 	trace := traceID(r.Header)
 	if trace == "" {
 		trace = p.sessions.trace(x.agent, now)
@@ -79,7 +80,7 @@ func (p *Proxy) accept(w http.ResponseWriter, r *http.Request) *exchange {
 		TraceID:   trace,
 		Tenant:    p.Tenant,
 		Agent:     x.agent,
-		APIKey:    x.apiKey,
+		APIKey:    x.key.id(),
 		Outcome:   receipts.Unknown, // what the intent says, until it is closed
 		Policy:    receipts.Policy{Reason: string(policy.OK), Mode: string(x.snap.Policy.Mode()), Version: x.snap.Version},
 		Count:     1,
@@ -96,15 +97,15 @@ func (p *Proxy) accept(w http.ResponseWriter, r *http.Request) *exchange {
 // identify says whose request it is: the sidecar's one agent's, the agent's whose
 // key it carries, or inside a tunnel that of the CONNECT. Nothing else that a
 // request says of its sender counts.
-func (x *exchange) identify() (agent, apiKey string, err error) {
+func (x *exchange) identify() (agent string, key *APIKey, err error) {
 	if x.tunnel != nil {
-		return x.tunnel.agent, x.tunnel.apiKey, nil
+		return x.tunnel.agent, x.tunnel.key, nil
 	}
-	key, err := x.snap.Agents.find(x.r.Header)
+	key, err = x.snap.Agents.find(x.r.Header)
 	if key == nil {
-		return x.p.Agent, "", err
+		return x.p.Agent, nil, err
 	}
-	return key.Agent, key.ID, nil
+	return key.Agent, key, nil
 }
 
 func newReceiptID() string {

@@ -194,10 +194,11 @@ func (b *bench) dial() net.Conn {
 }
 
 // connect opens a tunnel, which must be allowed.
-func (b *bench) connect(authority string) net.Conn {
+func (b *bench) connect(authority string, fields ...string) net.Conn {
 	b.t.Helper()
 	c := b.dial()
-	_, err := io.WriteString(c, "CONNECT "+authority+" HTTP/1.1\r\nHost: "+authority+"\r\n\r\n")
+	head := append([]string{"CONNECT " + authority + " HTTP/1.1", "Host: " + authority}, fields...)
+	_, err := io.WriteString(c, strings.Join(head, "\r\n")+"\r\n\r\n")
 	must(b.t, err)
 	resp, err := http.ReadResponse(bufio.NewReader(oneByOne{c}), &http.Request{Method: http.MethodConnect})
 	must(b.t, err)

@@ -19,10 +19,11 @@ import (
 
 // tunnel is an intercepted CONNECT: what its inner requests are held against.
 type tunnel struct {
-	target        policy.Target
-	intent        string // receipt id of the CONNECT's intent
-	hello         hello
-	agent, apiKey string // who opened it
+	target policy.Target
+	intent string // receipt id of the CONNECT's intent
+	hello  hello
+	agent  string  // who opened it
+	key    *APIKey // with which key; nil where none is needed
 
 	cause     atomic.Pointer[denial] // why it was cut
 	dissolved atomic.Bool            // an inner intent has taken the CONNECT's place
@@ -53,6 +54,14 @@ func (t *tunnel) cut(agent io.Closer) func(*denial) {
 		t.cause.CompareAndSwap(nil, d)
 		_ = agent.Close()
 	}
+}
+
+// because is why the tunnel was cut, or err where it was not.
+func (t *tunnel) because(err error) error {
+	if d := t.cause.Load(); d != nil {
+		return d
+	}
+	return err
 }
 
 // watchIdle cuts the tunnel when nothing has moved for a while, until stop is
@@ -102,27 +111,24 @@ func (x *exchange) intercept(ctx context.Context) error {
 		return err
 	}
 	t := &tunnel{
-		target: x.target, intent: x.receipt.ReceiptID, hello: h, agent: x.agent, apiKey: x.apiKey, closed: make(chan struct{}),
+		target: x.target, intent: x.receipt.ReceiptID, hello: h, agent: x.agent, key: x.key, closed: make(chan struct{}),
 	}
 	secure := tls.Server(&innerConn{agent, t}, config)
 	defer x.stand("intercept", t.cut(agent))()
 	defer x.expire(t.cut(agent))()
 	defer t.watchIdle(x.bounds.idle, t.cut(agent))()
 	if err := x.handshake(ctx, secure); err != nil {
-		return err
+		return t.because(err)
 	}
 	if err := x.p.inner.serve(secure, t); err != nil {
-		return fail(policy.Internal, "", err)
+		return t.because(fail(policy.Internal, "", err))
 	}
 	<-t.closed
 	x.dissolved = t.dissolved.Load()
 	if x.dissolved {
 		return nil
 	}
-	if d := t.cause.Load(); d != nil {
-		return d
-	}
-	return fail(policy.ClientAborted, "", errNothingInside)
+	return t.because(fail(policy.ClientAborted, "", errNothingInside))
 }
 
 func mintFailure(err error) *denial {

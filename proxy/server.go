@@ -172,12 +172,13 @@ func (p *Proxy) refuseHead(status int, t *tunnel) *answerTo {
 	case http.StatusHTTPVersionNotSupported:
 		d.detail = "the only versions are HTTP/1.0 and HTTP/1.1"
 	}
-	agent, apiKey, host := p.Agent, "", ""
+	agent, host := p.Agent, ""
+	var key *APIKey
 	if t != nil {
-		agent, apiKey, host = t.agent, t.apiKey, t.target.Host
+		agent, key, host = t.agent, t.key, t.target.Host
 	}
 	r := &receipts.Receipt{
-		ReceiptID: newReceiptID(), TraceID: p.sessions.trace(agent, now), Tenant: p.Tenant, Agent: agent, APIKey: apiKey,
+		ReceiptID: newReceiptID(), TraceID: p.sessions.trace(agent, now), Tenant: p.Tenant, Agent: agent, APIKey: key.id(),
 		Outcome: receipts.Denied, Count: 1,
 		Policy: receipts.Policy{Reason: string(d.reason), Mode: string(snap.Policy.Mode()), Version: snap.Version},
 		Detail: &receipts.Detail{Started: now},

@@ -14,6 +14,7 @@ import (
 var (
 	errStopping = errors.New("the sidecar is stopping")
 	errRevoked  = errors.New("the policy that allowed this connection was replaced")
+	errKeyGone  = errors.New("the API key that opened this connection is no longer an agent's")
 	errRebound  = errors.New("the name now leads to an address that is not allowed")
 )
 
@@ -62,7 +63,7 @@ func (p *Proxy) Tunnels() []Tunnel {
 }
 
 // Revalidate decides every standing connection by the current snapshot, and cuts
-// those whose verdict has changed.
+// those whose verdict has changed, or whose API key is gone.
 func (p *Proxy) Revalidate() (cut int) {
 	snap := p.Snapshot()
 	for _, c := range p.standing.all() {
@@ -102,6 +103,8 @@ func (x *exchange) verdict(snap *Snapshot) *denial {
 		Target: x.target, Method: x.r.Method, Agent: x.agent, Tunnel: x.r.Method == http.MethodConnect,
 	})
 	switch {
+	case !snap.Agents.know(x.key):
+		return fail(policy.AuthRequired, "", errKeyGone)
 	case !d.Carries():
 		return fail(d.Reason, "", errRevoked)
 	case d.Intercept != x.decision.Intercept:
