@@ -249,8 +249,8 @@ func (b *bench) only() *receipts.Receipt {
 	return all[0]
 }
 
-// gatedJournal is the real journal whose receipts a test can hold back, and
-// whose failures it can cause.
+// gatedJournal is the real journal whose intents and receipts a test can hold
+// back, and whose failures it can cause.
 type gatedJournal struct {
 	*journal.Journal
 	dir string
@@ -259,6 +259,26 @@ type gatedJournal struct {
 	gate   chan struct{} // nil: open
 	broken error
 	waits  chan struct{} // a receipt is waiting at the gate
+
+	intents atomic.Pointer[gate] // nil: open
+}
+
+// gate holds who comes to it until it is opened.
+type gate struct{ come, open chan struct{} }
+
+// holdIntents makes intents wait until the returned gate is opened.
+func (g *gatedJournal) holdIntents() *gate {
+	held := &gate{come: make(chan struct{}, 1), open: make(chan struct{})}
+	g.intents.Store(held)
+	return held
+}
+
+func (g *gatedJournal) Begin(r *receipts.Receipt, dissolve string) error {
+	if held := g.intents.Load(); held != nil {
+		held.come <- struct{}{}
+		<-held.open
+	}
+	return g.Journal.Begin(r, dissolve)
 }
 
 // hold makes receipts wait until the returned function is called.
