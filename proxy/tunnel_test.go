@@ -243,6 +243,24 @@ func TestTunnelReset(t *testing.T) {
 	}
 }
 
+// An agent that closes in order and leaves the upstream's goodbye unread resets,
+// and so may the upstream: that is an end like any other.
+func TestTunnelEndsInMutualReset(t *testing.T) {
+	b := start(t, options{policy: anything})
+	agent, upstream := b.rawTunnel()
+	must(t, agent.Close())
+	_, err := io.Copy(io.Discard, upstream) // the agent's close has come through
+	must(t, err)
+	for range 3 {
+		_, _ = io.WriteString(upstream, "goodbye")
+	}
+	must(t, upstream.SetLinger(0))
+	must(t, upstream.Close())
+	if r := b.only(); r.Outcome != receipts.Forwarded || r.Policy.Reason != "ok" {
+		t.Errorf("%s %s", r.Outcome, r.Policy.Reason)
+	}
+}
+
 func sayGoodbye(c *net.TCPConn) error {
 	_, err := io.WriteString(c, "goodbye")
 	return errors.Join(err, c.Close())

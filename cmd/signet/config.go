@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/signet-egress/signet/internal/config"
@@ -20,7 +22,12 @@ func (f *configFiles) sources(cmd *cobra.Command, keys map[string]string) config
 }
 
 func newConfigCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Show the configuration", Args: cobra.NoArgs}
+	cmd := &cobra.Command{
+		Use: "config", Short: "Show the configuration", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return exit(exitUnusable, errors.New("config needs a command: signet config print"))
+		},
+	}
 	cmd.AddCommand(newConfigPrintCommand())
 	return cmd
 }
