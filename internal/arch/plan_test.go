@@ -22,7 +22,7 @@ var plan = map[string]room{
 			"internal/testkit/peers", // the demo is made of the test peers
 		},
 		modules: []string{"github.com/spf13/cobra", "golang.org/x/sys/unix", "golang.org/x/term"},
-		tests:   []string{"go.etcd.io/bbolt"},
+		tests:   []string{"go.yaml.in/yaml/v3", "go.etcd.io/bbolt"},
 	},
 	"internal/sidecar": {
 		own: []string{
