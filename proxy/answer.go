@@ -20,6 +20,7 @@ type answerEnd struct {
 	rc *http.ResponseController
 
 	request *digest        // the body that is being sent on; nil before, and where there is none
+	body    *movingBody    // what it reads; nil where nothing is sent on
 	begun   bool           // the final header is on its way
 	pending *http.Response // the header itself is held
 	last    []byte         // the held byte
@@ -100,7 +101,13 @@ func (e *answerEnd) closeUnlessWhole(h http.Header) {
 // before it sends an answer or after it.
 func (e *answerEnd) linger() {
 	if e.r.ProtoMajor == 1 && e.r.ContentLength != 0 && (e.request == nil || !e.request.whole()) {
+		if e.body != nil {
+			e.body.leave(lingering)
+		}
 		_ = e.rc.SetReadDeadline(time.Now().Add(lingering))
+		// net/http clears the deadline where a read of its own was pending; the
+		// connection closes behind this answer, so that a late one harms nobody.
+		time.AfterFunc(lingering, func() { _ = e.rc.SetReadDeadline(time.Unix(1, 0)) })
 	}
 }
 

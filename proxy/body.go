@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -25,6 +26,25 @@ type movingBody struct {
 
 	began, armed time.Time
 	n            int64
+
+	mu   sync.Mutex
+	left bool // nobody wants the rest: the deadline is no longer the reader's to set
+}
+
+// leave bounds the read that may be under way, and those that follow.
+func (b *movingBody) leave(limit time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.left = true
+	_ = b.rc.SetReadDeadline(time.Now().Add(limit))
+}
+
+func (b *movingBody) arm(deadline time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.left {
+		_ = b.rc.SetReadDeadline(deadline)
+	}
 }
 
 // Read implements io.Reader.
@@ -34,13 +54,13 @@ func (b *movingBody) Read(p []byte) (int, error) {
 		b.began = now
 	}
 	if now.Sub(b.armed) > b.stall/4 {
-		_ = b.rc.SetReadDeadline(now.Add(b.stall))
+		b.arm(now.Add(b.stall))
 		b.armed = now
 	}
 	n, err := b.src.Read(p)
 	b.n += int64(n)
 	if errors.Is(err, io.EOF) {
-		_ = b.rc.SetReadDeadline(time.Time{}) // what follows the body has limits of its own
+		b.arm(time.Time{}) // what follows the body has limits of its own
 	}
 	if err != nil {
 		return n, err

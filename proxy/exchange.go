@@ -283,7 +283,7 @@ func (x *exchange) settle(err error) {
 		commit := x.p.Journal.Finish(x.receipt)
 		x.end.flush()
 		if err := commit.Wait(); err != nil {
-			d = deny(policy.JournalUnavailable, "", err)
+			d = x.withoutReceipt(err)
 		}
 	}
 	x.report(d)
@@ -292,6 +292,23 @@ func (x *exchange) settle(err error) {
 		return
 	}
 	x.end.refuse(x.answer(d))
+}
+
+// withoutReceipt says what becomes of an exchange whose receipt was not written.
+// Where the journal works it has refused the receipt itself: a bare one then
+// closes the intent, so that the exchange is on record all the same.
+func (x *exchange) withoutReceipt(err error) *denial {
+	if x.p.Journal.Err() != nil {
+		return deny(policy.JournalUnavailable, "", err)
+	}
+	bare := *x.receipt
+	bare.Outcome, bare.Usage, bare.Policy.Reason = receipts.Failed, receipts.Usage{}, string(policy.Internal)
+	bare.Detail = &receipts.Detail{Started: x.receipt.Detail.Started, DurationUS: x.receipt.Detail.DurationUS}
+	x.receipt = &bare
+	if again := x.p.Journal.Finish(&bare).Wait(); again != nil {
+		return deny(policy.JournalUnavailable, "", errors.Join(err, again))
+	}
+	return fail(policy.Internal, "Signet could not describe this exchange", err)
 }
 
 // needsReceipt is false where the record is another's: the inner exchanges' of a

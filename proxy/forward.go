@@ -144,7 +144,11 @@ func (x *exchange) requestBody() io.ReadCloser {
 	if x.r.ProtoMajor == 1 {
 		_ = rc.EnableFullDuplex() // an upstream may answer while the agent still sends
 	}
-	return &movingBody{src: x.r.Body, rc: rc, stall: x.p.Timeouts.BodyStall}
+	body := &movingBody{src: x.r.Body, rc: rc, stall: x.p.Timeouts.BodyStall}
+	if end, ok := x.end.(*answerEnd); ok {
+		end.body = body
+	}
+	return body
 }
 
 // describeConn notes the connection that the exchange used, if any was made.

@@ -258,7 +258,8 @@ type gatedJournal struct {
 	mu     sync.Mutex
 	gate   chan struct{} // nil: open
 	broken error
-	waits  chan struct{} // a receipt is waiting at the gate
+	spoil  func(*receipts.Receipt) // makes the next receipt one that the journal refuses
+	waits  chan struct{}           // a receipt is waiting at the gate
 
 	intents atomic.Pointer[gate] // nil: open
 }
@@ -303,6 +304,10 @@ func (g *gatedJournal) waiting() { <-g.waits }
 func (g *gatedJournal) Finish(r *receipts.Receipt) proxy.Commit {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.spoil != nil {
+		g.spoil(r)
+		g.spoil = nil
+	}
 	c := &gatedCommit{gate: g.gate, waits: g.waits, err: g.broken}
 	if g.broken == nil {
 		c.commit = g.Journal.Finish(r)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/signet-egress/signet/proxy"
+	"github.com/signet-egress/signet/receipts"
 )
 
 const anything = `
@@ -232,4 +233,23 @@ func TestNoReceiptCutsTheAnswer(t *testing.T) {
 			t.Errorf("%s, %q", resp.Status, got)
 		}
 	})
+}
+
+// A receipt that the journal refuses leaves a bare one behind, and no open intent;
+// the agent must not take the answer for whole.
+func TestRefusedReceipt(t *testing.T) {
+	b := start(t, options{policy: anything})
+	b.journal.spoil = func(r *receipts.Receipt) { r.Detail.Request.Port = 0 }
+	resp, err := b.client(false).Get(b.plain.URL("plain.test", "/bytes?n=100"))
+	must(t, err)
+	if _, err := io.Copy(io.Discard, resp.Body); err == nil {
+		t.Error("read to a clean end")
+	}
+	must(t, resp.Body.Close())
+	if n := b.journal.OpenIntents(); n != 0 {
+		t.Errorf("%d intents open", n)
+	}
+	if r := b.only(); r.Outcome != receipts.Failed || r.Policy.Reason != "INTERNAL" || r.Detail.Request != nil {
+		t.Errorf("%s %+v", r.Outcome, r.Policy)
+	}
 }
