@@ -53,6 +53,16 @@ func appendGenesis(dst []byte, g *Genesis, whole bool) []byte {
 	return append(dst, '}')
 }
 
+func appendLost(dst []byte, l *Lost) []byte {
+	dst = append(appendName(dst, "lost"), '{')
+	dst = appendText(dst, "cause", string(l.Cause))
+	if l.First != 0 {
+		dst = appendInt(dst, "first", l.First)
+		dst = appendInt(dst, "last", l.Last)
+	}
+	return append(dst, '}')
+}
+
 func appendEvent(dst []byte, e *Event, whole bool) []byte {
 	dst = append(dst, '{')
 	dst = appendOptional(dst, "build", e.Build)
@@ -65,6 +75,9 @@ func appendEvent(dst []byte, e *Event, whole bool) []byte {
 	dst = appendText(dst, "event", string(e.Event))
 	if g := e.Gap; g != nil {
 		dst = append(appendName(dst, "gap"), '{')
+		if l := g.Lost; l != nil {
+			dst = appendLost(dst, l)
+		}
 		dst = appendInt(dst, "unknown", g.Unknown)
 		dst = append(dst, '}')
 	}

@@ -89,6 +89,12 @@ func drawEvent(t *rapid.T) *Event {
 		e.Build, e.PolicyVersion = drawNonEmpty(t, "build"), drawDigest(t, "policy_version")
 	case EventGap:
 		e.Gap = &Gap{Unknown: drawInt(t, "unknown", 0)}
+		if rapid.Bool().Draw(t, "lost") {
+			e.Gap.Lost = &Lost{Cause: rapid.SampledFrom([]LossCause{LossDamage, LossRollback}).Draw(t, "cause")}
+			if last := e.Chain.Seq - 1; rapid.Bool().Draw(t, "known") {
+				e.Gap.Lost.First, e.Gap.Lost.Last = rapid.Int64Range(1, last).Draw(t, "first"), last
+			}
+		}
 	case EventKeyChange:
 		e.Key = NewKeyChange(testKey(2), e.Chain.ID, e.KID)
 	case EventClockStep:

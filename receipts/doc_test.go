@@ -37,7 +37,7 @@ func TestManualTables(t *testing.T) {
 	types := map[string]any{
 		"signet.genesis/1": wireGenesis{}, "signet.receipt/1": wireReceipt{}, "signet.event/1": wireEvent{},
 		"chain": Chain{}, "policy": wirePolicy{}, "usage": Usage{},
-		"gap": Gap{}, "key": KeyChange{}, "clock": ClockStep{}, "posture": Posture{},
+		"gap": Gap{}, "gap.lost": Lost{}, "key": KeyChange{}, "clock": ClockStep{}, "posture": Posture{},
 		"detail": Detail{}, "detail.request": Request{}, "detail.dns": DNS{}, "detail.tls": TLS{}, "detail.forwarded": ForwardedTo{},
 		"detail.payload": Payload{}, "detail.payload.facts": Fact{}, "detail.repair": Repair{}, "detail.repair.edits": Edit{},
 	}

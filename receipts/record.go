@@ -42,7 +42,7 @@ func (h *Head) RecordHead() *Head { return h }
 // Chain is a record's place.
 type Chain struct {
 	ID   string `json:"id"`             // UUIDv7, made at genesis
-	Seq  int64  `json:"seq"`            // 1 at genesis, then without gaps
+	Seq  int64  `json:"seq"`            // 1 at genesis, then without gaps but those that a gap event owns up to
 	Prev string `json:"prev,omitempty"` // receipt_hash of the record before; absent at 1
 }
 
@@ -89,8 +89,29 @@ func (*Event) RecordType() Type { return TypeEvent }
 
 // Gap tells what a recovery found.
 type Gap struct {
-	Unknown int64 `json:"unknown"` // open intents that become receipts with outcome unknown, right after this event
+	Unknown int64 `json:"unknown"`        // open intents that become receipts with outcome unknown, right after this event
+	Lost    *Lost `json:"lost,omitempty"` // only where an operator had the chain go on without what is lost
 }
+
+// Lost is what an operator's recovery could not bring back. The traces before it
+// are forgotten: each begins again at hop 1. First and Last are 0 where no
+// record is known to be lost. Where Last is right before the event, its
+// chain.prev is the hash of the record before First; a loss further back was
+// noticed late, and only its own range is missing.
+type Lost struct {
+	Cause LossCause `json:"cause"`
+	First int64     `json:"first,omitempty"` // seq of the first record that is lost
+	Last  int64     `json:"last,omitempty"`  // seq of the last one
+}
+
+// LossCause says how records were lost.
+type LossCause string
+
+// The closed set of causes.
+const (
+	LossDamage   LossCause = "damage"   // files are missing, or are not what was written
+	LossRollback LossCause = "rollback" // an older state of the disk: a collector has seen later records
+)
 
 // KeyChange introduces the key that signs from the next record on.
 type KeyChange struct {

@@ -77,7 +77,7 @@ func (v *validation) event(e *Event) {
 		v.digest("policy_version", e.PolicyVersion)
 	case EventStop:
 	case EventGap:
-		v.integer("gap.unknown", e.Gap.Unknown, 0, maxInt)
+		v.gap(e)
 	case EventKeyChange:
 		v.exact("key.kid", e.Key.KID, 32)
 		v.exact("key.public_key", e.Key.PublicKey, 32)
@@ -88,6 +88,20 @@ func (v *validation) event(e *Event) {
 		v.text("posture.name", e.Posture.Name)
 	default:
 		v.fail("event", "%q is not known", e.Event)
+	}
+}
+
+func (v *validation) gap(e *Event) {
+	v.integer("gap.unknown", e.Gap.Unknown, 0, maxInt)
+	l := e.Gap.Lost
+	if l == nil {
+		return
+	}
+	v.oneOf("gap.lost.cause", string(l.Cause), string(LossDamage), string(LossRollback))
+	v.member("gap.lost.last", l.Last != 0, l.First != 0)
+	if l.First != 0 {
+		v.integer("gap.lost.first", l.First, 1, e.Chain.Seq-1)
+		v.integer("gap.lost.last", l.Last, l.First, e.Chain.Seq-1)
 	}
 }
 

@@ -40,6 +40,8 @@ type Result struct {
 	KID          string // of the key that signs from here on
 	CleanStop    bool   // the last record is a clean stop
 	Withheld     int64  // receipts without their detail
+	Recoveries   int64  // gap events by which an operator had the chain go on after a loss
+	Lost         int64  // records missing before such events, which say so
 	HopsUnproved int64  // first hops of a trace seen in a range that starts after the genesis
 }
 
@@ -110,8 +112,30 @@ func (v *Verifier) note(r Record) {
 		v.traces.Put(r.TraceID, r.Hop, h.ReceiptHash, h.Chain.Seq)
 	case *Event:
 		v.result.CleanStop = r.Event == EventStop
+		v.noteGap(r)
 	}
 	v.result.KID = v.kid
+}
+
+// noteGap forgets the traces where an operator had the chain go on after a loss,
+// as the writer does: what they led to may be among what is lost.
+func (v *Verifier) noteGap(e *Event) {
+	if e.Gap == nil || e.Gap.Lost == nil {
+		return
+	}
+	v.result.Recoveries++
+	v.result.Lost += skipped(e)
+	v.traces = NewTraces()
+}
+
+// skipped is how many seqs right before a record a recovery left out, which the
+// record itself says.
+func skipped(r Record) int64 {
+	e, ok := r.(*Event)
+	if !ok || e.Gap == nil || e.Gap.Lost == nil || e.Gap.Lost.Last != e.Chain.Seq-1 {
+		return 0
+	}
+	return e.Gap.Lost.Last - e.Gap.Lost.First + 1
 }
 
 func checkHash(r Record, core []byte) (Cause, error) {
@@ -138,13 +162,16 @@ func (v *Verifier) checkPlace(r Record, _ []byte) (Cause, error) {
 		return "", nil
 	}
 	c := r.RecordHead().Chain
-	switch next := v.result.Last + 1; {
+	lost := skipped(r)
+	switch next := v.result.Last + 1 + lost; {
 	case c.ID != v.result.ChainID:
 		return CauseChain, fmt.Errorf("a record of chain %s in chain %s", c.ID, v.result.ChainID)
 	case c.Seq == next+1:
 		return CauseGap, fmt.Errorf("seq %d is missing", next)
 	case c.Seq > next:
 		return CauseGap, fmt.Errorf("seq %d to %d are missing", next, c.Seq-1)
+	case c.Seq < next && lost > 0:
+		return CauseGap, fmt.Errorf("it gives %d records before it for lost, and seq %d is there", lost, v.result.Last)
 	case c.Seq < next:
 		return CauseOrder, fmt.Errorf("it comes after seq %d", v.result.Last)
 	case c.Prev != v.result.Head:

@@ -116,6 +116,8 @@ func eventText(e *receipts.Event) string {
 	switch {
 	case e.Build != "":
 		return fmt.Sprintf("%s of %s, policy %s", e.Event, printable(e.Build), e.PolicyVersion)
+	case e.Gap != nil && e.Gap.Lost != nil:
+		return fmt.Sprintf("%s: goes on by an operator's order after a loss (%s), %s", e.Event, e.Gap.Lost.Cause, lostText(e.Gap.Lost))
 	case e.Gap != nil:
 		return fmt.Sprintf("%s: %d exchanges were cut short", e.Event, e.Gap.Unknown)
 	case e.Key != nil:
@@ -126,4 +128,11 @@ func eventText(e *receipts.Event) string {
 		return fmt.Sprintf("%s: %s=%s", e.Event, printable(e.Posture.Name), printable(e.Posture.Value))
 	}
 	return string(e.Event)
+}
+
+func lostText(l *receipts.Lost) string {
+	if l.First == 0 {
+		return "no record known to be lost"
+	}
+	return fmt.Sprintf("seq %d-%d lost", l.First, l.Last)
 }

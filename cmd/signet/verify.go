@@ -200,6 +200,8 @@ type chainAnswer struct {
 	Anchored     bool   `json:"anchored"`
 	CleanStop    bool   `json:"clean_stop"`
 	Withheld     int64  `json:"details_withheld"`
+	Recoveries   int64  `json:"recoveries"`
+	Lost         int64  `json:"records_lost"`
 	HopsUnproved int64  `json:"hops_unproved"`
 }
 
@@ -235,7 +237,7 @@ func (c *verification) report(w io.Writer, jwks string, asJSON bool) error {
 		if asJSON {
 			err = json.NewEncoder(w).Encode(chainAnswer{
 				Verified: true, Chain: r.ChainID, Receipts: r.Receipts, Records: r.Records, First: r.First, Last: r.Last, Head: r.Head,
-				KID: r.TrustedKID, Pinned: r.Pinned, CleanStop: r.CleanStop, Withheld: r.Withheld, HopsUnproved: r.HopsUnproved,
+				KID: r.TrustedKID, Pinned: r.Pinned, CleanStop: r.CleanStop, Withheld: r.Withheld, Recoveries: r.Recoveries, Lost: r.Lost, HopsUnproved: r.HopsUnproved,
 			})
 		} else {
 			_, err = io.WriteString(w, describe(&r, jwks))
@@ -260,6 +262,9 @@ func describe(r *receipts.Result, jwks string) string {
 		end = "clean stop"
 	}
 	s += fmt.Sprintf("end: %s; not anchored, so that records cut off the end would not show\n", end)
+	if r.Recoveries > 0 {
+		s += fmt.Sprintf("loss: an operator had the chain go on %d times after a loss; %d records are missing there\n", r.Recoveries, r.Lost)
+	}
 	if r.Withheld > 0 {
 		s += fmt.Sprintf("details: %d withheld\n", r.Withheld)
 	}
