@@ -49,11 +49,12 @@ var plan = map[string]room{
 
 	// What it asks, and where the evidence goes.
 	"internal/policy": {
+		own:     []string{"internal/strictyaml"},
 		modules: []string{"go.yaml.in/yaml/v3", "golang.org/x/net/idna", "golang.org/x/net/publicsuffix"},
 		outside: []string{"io/fs", "net", "net/http", "os", "os/exec", "syscall"},
 	},
 	"internal/ruleset": {
-		own:     []string{"internal/policy"},
+		own:     []string{"internal/policy", "internal/strictyaml"},
 		modules: []string{"github.com/gowebpki/jcs"},
 		outside: []string{"net", "net/http"},
 	},
@@ -88,6 +89,10 @@ var plan = map[string]room{
 	"internal/durable": {
 		modules: []string{"golang.org/x/sys/unix"},
 		outside: []string{"net", "net/http"},
+	},
+	"internal/strictyaml": {
+		modules: []string{"go.yaml.in/yaml/v3"},
+		outside: []string{"io/fs", "net", "net/http", "os", "os/exec", "syscall"},
 	},
 	"internal/metrics": {
 		modules: []string{"github.com/prometheus/client_golang"},

@@ -2,14 +2,15 @@ package policy
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"net/netip"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/signet-egress/signet/internal/strictyaml"
 )
 
 // File is one policy file. Path is how errors name it.
@@ -19,23 +20,16 @@ type File struct {
 }
 
 // Compile makes one policy of all files; rules count in the order of files and
-// lines. An empty file is a valid one. The error joins one *Error for each thing
-// that is wrong, in the same order, and says how many there are beyond the first
+// lines. An empty file is a valid one. The error joins one *strictyaml.Error for each
+// thing that is wrong, in the same order, and says how many there are beyond the first
 // hundred.
 func Compile(files []File) (*Policy, error) {
 	c := compiler{policy: &Policy{}, named: make(map[string]string)}
 	for _, f := range files {
 		c.file(f)
 	}
-	if len(c.errs) > 0 {
-		joined := make([]error, len(c.errs))
-		for i, e := range c.errs {
-			joined[i] = e
-		}
-		if c.unsaid > 0 {
-			joined = append(joined, fmt.Errorf("and %d more", c.unsaid))
-		}
-		return nil, errors.Join(joined...)
+	if err := c.Err(); err != nil {
+		return nil, err
 	}
 	c.policy.mode = cmp.Or(c.policy.mode, Enforce)
 	slices.Sort(c.policy.intercept)
@@ -45,7 +39,8 @@ func Compile(files []File) (*Policy, error) {
 
 // compiler fills a policy from files, one after the other.
 type compiler struct {
-	reader
+	strictyaml.Reader
+	rule     string // name of the rule that is being read; "" outside of one
 	policy   *Policy
 	rules    int
 	modeIn   string            // file that set the mode
@@ -54,53 +49,50 @@ type compiler struct {
 }
 
 func (c *compiler) file(f File) {
-	c.path, c.rule = f.Path, ""
-	before := len(c.errs)
-	root := c.document(f.Data)
+	root := c.Document(f.Path, f.Data)
 	if root == nil {
 		return
 	}
-	keys := c.mapping(root, "a policy", fileKeys)
+	keys := c.Mapping(root, "a policy", fileKeys)
 	if keys == nil {
 		return
 	}
 	c.version(root, keys["version"])
 	c.mode(keys["mode"])
-	for _, n := range c.list(keys["rules"], "rules") {
+	for _, n := range c.List(keys["rules"], "rules") {
 		c.allow(n)
 	}
-	for _, n := range c.list(keys["deny"], "deny") {
+	for _, n := range c.List(keys["deny"], "deny") {
 		c.deny(n)
 	}
-	for _, n := range c.list(keys["patterns"], "patterns") {
+	for _, n := range c.List(keys["patterns"], "patterns") {
 		c.suspect(n)
 	}
 	c.agentLimits(keys["limits"])
 	if n := keys["addresses"]; n != nil {
 		c.addresses(n)
 	}
-	slices.SortStableFunc(c.errs[before:], func(a, b *Error) int { return cmp.Compare(a.Line, b.Line) })
 }
 
 func (c *compiler) version(root, n *yaml.Node) {
 	switch {
 	case n == nil:
-		c.complain(root, "the version is missing; write version: 1")
+		c.Complain(root, "the version is missing; write version: 1")
 	case n.Kind != yaml.ScalarNode || n.Value != "1" || n.ShortTag() != "!!int":
-		c.complain(n, "version is %s, and only version: 1 is known to this build", kind(n))
+		c.Complain(n, "version is %s, and only version: 1 is known to this build", strictyaml.Kind(n))
 	}
 }
 
 func (c *compiler) mode(n *yaml.Node) {
-	mode := Mode(c.text(n, "mode"))
+	mode := Mode(c.Text(n, "mode"))
 	switch {
 	case mode == "":
 	case mode != Enforce && mode != Report:
-		c.complain(n, "mode %s is not known; write enforce or report", excerpt(string(mode)))
+		c.Complain(n, "mode %s is not known; write enforce or report", strictyaml.Excerpt(string(mode)))
 	case c.modeIn != "" && mode != c.policy.mode:
-		c.complain(n, "mode is %s here and %s in %s; set it in one file", mode, c.policy.mode, c.modeIn)
+		c.Complain(n, "mode is %s here and %s in %s; set it in one file", mode, c.policy.mode, c.modeIn)
 	default:
-		c.policy.mode, c.modeIn = mode, c.path
+		c.policy.mode, c.modeIn = mode, c.Path()
 	}
 }
 
@@ -118,18 +110,18 @@ func (c *compiler) allow(n *yaml.Node) {
 	r.methods = c.methods(keys["methods"])
 	r.paths = c.paths(keys["paths"])
 	r.agents = c.agents(keys["agents"])
-	r.intercept = c.truth(keys["intercept"], "intercept")
-	r.opaque = c.truth(keys["opaque"], "opaque")
+	r.intercept = c.Truth(keys["intercept"], "intercept")
+	r.opaque = c.Truth(keys["opaque"], "opaque")
 	r.denyECH = c.deniesECH(keys["ech"])
 	r.limits = c.limits(keys["limits"])
 	c.consistent(n, r, keys)
-	for _, h := range c.list(keys["hosts"], "hosts") {
+	for _, h := range c.List(keys["hosts"], "hosts") {
 		p, ok := c.host(h)
 		if !ok {
 			continue
 		}
 		if p.coversPublicSuffix() {
-			c.complain(h, "%q is a wildcard over a public suffix, under which anybody can register a name; name the hosts or a domain below it", h.Value)
+			c.Complain(h, "%q is a wildcard over a public suffix, under which anybody can register a name; name the hosts or a domain below it", h.Value)
 			continue
 		}
 		r.hosts = append(r.hosts, p.text)
@@ -141,12 +133,12 @@ func (c *compiler) allow(n *yaml.Node) {
 }
 
 func (c *compiler) deniesECH(n *yaml.Node) bool {
-	switch ech := c.text(n, "ech"); ech {
+	switch ech := c.Text(n, "ech"); ech {
 	case "deny":
 		return true
 	case "", "allow":
 	default:
-		c.complain(n, "ech %s is not known; write allow or deny", excerpt(ech))
+		c.Complain(n, "ech %s is not known; write allow or deny", strictyaml.Excerpt(ech))
 	}
 	return false
 }
@@ -155,28 +147,28 @@ func (c *compiler) deniesECH(n *yaml.Node) bool {
 func (c *compiler) consistent(n *yaml.Node, r *rule, keys map[string]*yaml.Node) {
 	switch {
 	case r.opaque && r.intercept:
-		c.complain(keys["opaque"], "opaque and intercept exclude each other: what is not TLS cannot be terminated")
+		c.Complain(keys["opaque"], "opaque and intercept exclude each other: what is not TLS cannot be terminated")
 	case r.opaque && r.denyECH:
-		c.complain(keys["ech"], "ech does nothing with opaque: no ClientHello is read")
+		c.Complain(keys["ech"], "ech does nothing with opaque: no ClientHello is read")
 	case (r.opaque || r.denyECH) && r.schemes&overTLS == 0:
-		c.complain(n, "opaque and ech do nothing without https or wss in schemes")
+		c.Complain(n, "opaque and ech do nothing without https or wss in schemes")
 	case r.intercept && r.schemes&overTLS == 0:
-		c.complain(keys["intercept"], "intercept does nothing without https or wss in schemes")
+		c.Complain(keys["intercept"], "intercept does nothing without https or wss in schemes")
 	case r.intercept || r.schemes&overTLS == 0:
 	case r.methods != nil && r.paths != nil:
-		c.complain(n, "methods and paths cannot be seen inside https; add intercept: true, or leave them out")
+		c.Complain(n, "methods and paths cannot be seen inside https; add intercept: true, or leave them out")
 	case r.methods != nil:
-		c.complain(keys["methods"], "methods cannot be seen inside https; add intercept: true, or leave them out")
+		c.Complain(keys["methods"], "methods cannot be seen inside https; add intercept: true, or leave them out")
 	case r.paths != nil:
-		c.complain(keys["paths"], "paths cannot be seen inside https; add intercept: true, or leave them out")
+		c.Complain(keys["paths"], "paths cannot be seen inside https; add intercept: true, or leave them out")
 	case r.schemes&overTLS == schemeWSS:
-		c.complain(keys["schemes"], "wss cannot be told from https inside a tunnel; add intercept: true, or list https too")
+		c.Complain(keys["schemes"], "wss cannot be told from https inside a tunnel; add intercept: true, or list https too")
 	}
 	if l := r.limits; l != nil && r.schemes&overTLS == 0 && (l.Tunnels != 0 || l.TunnelIdle != 0 || l.TunnelLifetime != 0) {
-		c.complain(keys["limits"], "limits on tunnels do nothing without https or wss in schemes")
+		c.Complain(keys["limits"], "limits on tunnels do nothing without https or wss in schemes")
 	}
 	if r.schemes&plaintext != 0 && keys["ports"] == nil {
-		c.complain(keys["schemes"], "http and ws need ports: the default is 443 alone; add ports: [80] or what the service uses")
+		c.Complain(keys["schemes"], "http and ws need ports: the default is 443 alone; add ports: [80] or what the service uses")
 	}
 }
 
@@ -189,7 +181,7 @@ func (c *compiler) deny(n *yaml.Node) {
 	defer c.endRule()
 	r := &rule{index: c.rules, name: c.rule}
 	c.rules++
-	for _, h := range c.list(keys["hosts"], "hosts") {
+	for _, h := range c.List(keys["hosts"], "hosts") {
 		if p, ok := c.host(h); ok {
 			c.policy.deny.add(p, r)
 		}
@@ -205,43 +197,43 @@ var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 func (c *compiler) begin(n *yaml.Node, what string, known []string) map[string]*yaml.Node {
 	if n.Kind == yaml.MappingNode {
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			if v := resolve(n.Content[i+1]); n.Content[i].Value == "name" && plainName.MatchString(v.Value) {
-				c.rule = v.Value
+			if v := strictyaml.Resolve(n.Content[i+1]); n.Content[i].Value == "name" && plainName.MatchString(v.Value) {
+				c.rule, c.In = v.Value, "rule "+strconv.Quote(v.Value)
 			}
 		}
 	}
-	keys := c.mapping(n, what, known)
+	keys := c.Mapping(n, what, known)
 	if keys == nil {
 		return nil
 	}
-	name := c.text(keys["name"], "name")
+	name := c.Text(keys["name"], "name")
 	switch first, taken := c.named[name]; {
 	case keys["name"] == nil:
-		c.complain(n, "%s needs a name, which receipts and metrics show", what)
+		c.Complain(n, "%s needs a name, which receipts and metrics show", what)
 	case name == "":
 	case !plainName.MatchString(name):
-		c.complain(keys["name"], "name %s is not 1 to 64 letters, digits, dots, hyphens and underscores that start with a letter or digit", excerpt(name))
+		c.Complain(keys["name"], "name %s is not 1 to 64 letters, digits, dots, hyphens and underscores that start with a letter or digit", strictyaml.Excerpt(name))
 	case taken:
-		c.complain(keys["name"], "the name is taken already, in %s", first)
+		c.Complain(keys["name"], "the name is taken already, in %s", first)
 	default:
-		c.named[name] = c.path
+		c.named[name] = c.Path()
 	}
 	if keys["hosts"] == nil && slices.Contains(known, "hosts") {
-		c.complain(n, "%s needs hosts", what)
+		c.Complain(n, "%s needs hosts", what)
 	}
 	return keys
 }
 
-func (c *compiler) endRule() { c.rule = "" }
+func (c *compiler) endRule() { c.rule, c.In = "", "" }
 
 func (c *compiler) host(n *yaml.Node) (hostPattern, bool) {
-	s := c.text(n, "a host")
+	s := c.Text(n, "a host")
 	if s == "" {
 		return hostPattern{}, false
 	}
 	p, err := parseHostPattern(s)
 	if err != nil {
-		c.complain(n, "%v", err)
+		c.Complain(n, "%v", err)
 		return hostPattern{}, false
 	}
 	return p, true
@@ -252,10 +244,10 @@ func (c *compiler) schemes(n *yaml.Node) schemes {
 		return schemeHTTPS
 	}
 	var set schemes
-	for _, e := range c.list(n, "schemes") {
-		if s := c.text(e, "a scheme"); s != "" {
+	for _, e := range c.List(n, "schemes") {
+		if s := c.Text(e, "a scheme"); s != "" {
 			if schemeBit(s) == 0 {
-				c.complain(e, "scheme %s is not http, https, ws or wss", excerpt(s))
+				c.Complain(e, "scheme %s is not http, https, ws or wss", strictyaml.Excerpt(s))
 			}
 			set |= schemeBit(s)
 		}
@@ -268,10 +260,10 @@ func (c *compiler) ports(n *yaml.Node) []uint16 {
 		return []uint16{443}
 	}
 	var ports []uint16
-	for _, e := range c.list(n, "ports") {
+	for _, e := range c.List(n, "ports") {
 		port, err := parsePort(e.Value)
 		if err != nil || e.Kind != yaml.ScalarNode || e.ShortTag() != "!!int" {
-			c.complain(e, "a port is a number from 1 to 65535, not %s", kind(e))
+			c.Complain(e, "a port is a number from 1 to 65535, not %s", strictyaml.Kind(e))
 			continue
 		}
 		ports = append(ports, port)
@@ -284,15 +276,15 @@ var token = regexp.MustCompile("^[A-Z0-9!#$%&'*+.^_`|~-]+$")
 
 func (c *compiler) methods(n *yaml.Node) []string {
 	var methods []string
-	for _, e := range c.list(n, "methods") {
-		switch m := c.text(e, "a method"); {
+	for _, e := range c.List(n, "methods") {
+		switch m := c.Text(e, "a method"); {
 		case m == "":
 		case token.MatchString(strings.ToUpper(m)) && m != strings.ToUpper(m):
-			c.complain(e, "method %s: methods are case-sensitive; write %s", excerpt(m), strings.ToUpper(m))
+			c.Complain(e, "method %s: methods are case-sensitive; write %s", strictyaml.Excerpt(m), strings.ToUpper(m))
 		case !token.MatchString(m):
-			c.complain(e, "%s is not a method", excerpt(m))
+			c.Complain(e, "%s is not a method", strictyaml.Excerpt(m))
 		case neverCarried(m):
-			c.complain(e, "%s is not for rules: a tunnel is allowed by host and port, and TRACE and TRACK are never carried", m)
+			c.Complain(e, "%s is not for rules: a tunnel is allowed by host and port, and TRACE and TRACK are never carried", m)
 		default:
 			methods = append(methods, m)
 		}
@@ -307,14 +299,14 @@ func neverCarried(method string) bool {
 
 func (c *compiler) paths(n *yaml.Node) []pathPattern {
 	var paths []pathPattern
-	for _, e := range c.list(n, "paths") {
-		s := c.text(e, "a path")
+	for _, e := range c.List(n, "paths") {
+		s := c.Text(e, "a path")
 		if s == "" {
 			continue
 		}
 		p, problem := parsePathPattern(s)
 		if problem != "" {
-			c.complain(e, "path %s: %s", excerpt(s), problem)
+			c.Complain(e, "path %s: %s", strictyaml.Excerpt(s), problem)
 			continue
 		}
 		paths = append(paths, p)
@@ -326,11 +318,11 @@ func (c *compiler) paths(n *yaml.Node) []pathPattern {
 // rule that no agent fits.
 func (c *compiler) agents(n *yaml.Node) []string {
 	var agents []string
-	for _, e := range c.list(n, "agents") {
-		switch s := c.text(e, "an agent"); {
+	for _, e := range c.List(n, "agents") {
+		switch s := c.Text(e, "an agent"); {
 		case s == "":
 		case s != "*" && !plainName.MatchString(s):
-			c.complain(e, "agent %s is not 1 to 64 letters, digits, dots, hyphens and underscores; no agent has another name", excerpt(s))
+			c.Complain(e, "agent %s is not 1 to 64 letters, digits, dots, hyphens and underscores; no agent has another name", strictyaml.Excerpt(s))
 		default:
 			agents = append(agents, s)
 		}
@@ -339,21 +331,21 @@ func (c *compiler) agents(n *yaml.Node) []string {
 		return agents
 	}
 	if len(agents) > 1 {
-		c.complain(n, "\"*\" is every agent; leave out the others, or the star")
+		c.Complain(n, "\"*\" is every agent; leave out the others, or the star")
 	}
 	return nil
 }
 
 func (c *compiler) addresses(n *yaml.Node) {
-	keys := c.mapping(n, "addresses", addressesKeys)
-	for _, e := range c.list(keys["allow"], "addresses.allow") {
-		s := c.text(e, "an address range")
+	keys := c.Mapping(n, "addresses", addressesKeys)
+	for _, e := range c.List(keys["allow"], "addresses.allow") {
+		s := c.Text(e, "an address range")
 		if s == "" {
 			continue
 		}
 		prefix, problem := validHole(s)
 		if problem != "" {
-			c.complain(e, "%s %s", excerpt(s), problem)
+			c.Complain(e, "%s %s", strictyaml.Excerpt(s), problem)
 			continue
 		}
 		c.policy.holes = append(c.policy.holes, prefix)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/signet-egress/signet/internal/strictyaml"
 )
 
 func TestCompileErrors(t *testing.T) {
@@ -355,7 +357,7 @@ func TestCompileSeveralFiles(t *testing.T) {
 	if _, err := Compile(limits); fmt.Sprint(err) != "b.yaml:2: limits are in a.yaml already; set them in one file" {
 		t.Errorf("limits in two files: %v", err)
 	}
-	var one *Error
+	var one *strictyaml.Error
 	if !errors.As(err, &one) || one.Path != "30.yaml" || one.Line != 2 {
 		t.Errorf("errors.As finds %+v", one)
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/idna"
+
+	"github.com/signet-egress/signet/internal/strictyaml"
 )
 
 // Limits of RFC 1035, section 2.3.4, without the root label.
@@ -37,7 +39,7 @@ func parseIPv6(s string) (string, netip.Addr, error) {
 	addr, err := netip.ParseAddr(inner)
 	switch {
 	case !closed || err != nil || !addr.Is6():
-		return "", netip.Addr{}, malformed("host", "%s is not one IPv6 address in brackets", excerpt(s))
+		return "", netip.Addr{}, malformed("host", "%s is not one IPv6 address in brackets", strictyaml.Excerpt(s))
 	case addr.Zone() != "":
 		return "", netip.Addr{}, malformed("host", "an IPv6 zone is refused")
 	case addr.Is4In6():
@@ -53,7 +55,7 @@ func parseASCII(s string) (string, netip.Addr, error) {
 	if endsInNumber(name) {
 		addr, err := netip.ParseAddr(name)
 		if err != nil || !addr.Is4() {
-			return "", netip.Addr{}, malformed("host", "%s looks like an IPv4 address, which is written as four decimal numbers without leading zeros", excerpt(s))
+			return "", netip.Addr{}, malformed("host", "%s looks like an IPv4 address, which is written as four decimal numbers without leading zeros", strictyaml.Excerpt(s))
 		}
 		return addr.String(), addr, nil
 	}
@@ -108,16 +110,16 @@ func checkLabel(label string) error {
 	case label == "":
 		return malformed("host", "it has an empty label (two dots in a row, a leading dot, or more than one trailing dot)")
 	case len(label) > longestLabel:
-		return malformed("host", "the label %s is longer than %d bytes", excerpt(label), longestLabel)
+		return malformed("host", "the label %s is longer than %d bytes", strictyaml.Excerpt(label), longestLabel)
 	case label[0] == '-' || label[len(label)-1] == '-':
-		return malformed("host", "the label %s starts or ends with a hyphen", excerpt(label))
+		return malformed("host", "the label %s starts or ends with a hyphen", strictyaml.Excerpt(label))
 	case len(label) >= 4 && label[2:4] == "--" && !strings.HasPrefix(label, "xn--"):
-		return malformed("host", "the label %s has hyphens in its third and fourth place", excerpt(label))
+		return malformed("host", "the label %s has hyphens in its third and fourth place", strictyaml.Excerpt(label))
 	}
 	for i := range len(label) {
 		c := label[i]
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-			return malformed("host", "%s has a character that a host name cannot have", excerpt(label))
+			return malformed("host", "%s has a character that a host name cannot have", strictyaml.Excerpt(label))
 		}
 	}
 	return nil
@@ -141,7 +143,7 @@ func needsIDNA(s string) bool {
 // since mapping can make dots, digits and letters of other characters, and must
 // survive the way to Unicode and back.
 func mapIDNA(s string) (string, error) {
-	refused := malformed("host", "%s is not a valid internationalized name (UTS #46)", excerpt(s))
+	refused := malformed("host", "%s is not a valid internationalized name (UTS #46)", strictyaml.Excerpt(s))
 	if len(s) > 4*longestName { // before the work that follows grows with it
 		return "", malformed("host", "it is longer than %d bytes", longestName)
 	}
@@ -151,7 +153,7 @@ func mapIDNA(s string) (string, error) {
 		return "", refused
 	}
 	if endsInNumber(name) {
-		return "", malformed("host", "%s becomes an IP address when it is mapped", excerpt(s))
+		return "", malformed("host", "%s becomes an IP address when it is mapped", strictyaml.Excerpt(s))
 	}
 	if err := checkName(name); err != nil {
 		return "", err

@@ -2,8 +2,6 @@ package policy
 
 import (
 	"cmp"
-	"strconv"
-	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -37,25 +35,25 @@ func (c *compiler) limits(n *yaml.Node) *Limits {
 	if n == nil {
 		return nil
 	}
-	keys := c.mapping(n, "limits", limitKeys)
+	keys := c.Mapping(n, "limits", limitKeys)
 	if len(keys) == 0 {
 		if n.Kind == yaml.MappingNode && len(n.Content) == 0 {
-			c.complain(n, "limits is empty; leave the key out, or limit something")
+			c.Complain(n, "limits is empty; leave the key out, or limit something")
 		}
 		return nil
 	}
 	if keys["burst"] != nil && keys["requests_per_second"] == nil {
-		c.complain(keys["burst"], "burst needs requests_per_second, which it is a burst of")
+		c.Complain(keys["burst"], "burst needs requests_per_second, which it is a burst of")
 	}
 	l := &Limits{
-		RequestsPerSecond: c.count(keys["requests_per_second"], "requests_per_second"),
-		Burst:             c.count(keys["burst"], "burst"),
-		Concurrent:        c.count(keys["concurrent"], "concurrent"),
-		Tunnels:           c.count(keys["tunnels"], "tunnels"),
-		RequestBytes:      c.size(keys["request_bytes"], "request_bytes"),
-		ResponseBytes:     c.size(keys["response_bytes"], "response_bytes"),
-		TunnelIdle:        c.duration(keys["tunnel_idle"], "tunnel_idle", mostIdle),
-		TunnelLifetime:    c.duration(keys["tunnel_lifetime"], "tunnel_lifetime", mostLifetime),
+		RequestsPerSecond: c.Count(keys["requests_per_second"], "requests_per_second", mostCount),
+		Burst:             c.Count(keys["burst"], "burst", mostCount),
+		Concurrent:        c.Count(keys["concurrent"], "concurrent", mostCount),
+		Tunnels:           c.Count(keys["tunnels"], "tunnels", mostCount),
+		RequestBytes:      c.Size(keys["request_bytes"], "request_bytes", mostBytes),
+		ResponseBytes:     c.Size(keys["response_bytes"], "response_bytes", mostBytes),
+		TunnelIdle:        c.Duration(keys["tunnel_idle"], "tunnel_idle", mostIdle),
+		TunnelLifetime:    c.Duration(keys["tunnel_lifetime"], "tunnel_lifetime", mostLifetime),
 	}
 	l.Burst = cmp.Or(l.Burst, l.RequestsPerSecond)
 	return l
@@ -66,64 +64,8 @@ func (c *compiler) agentLimits(n *yaml.Node) {
 	switch {
 	case n == nil:
 	case c.limitsIn != "":
-		c.complain(n, "limits are in %s already; set them in one file", c.limitsIn)
+		c.Complain(n, "limits are in %s already; set them in one file", c.limitsIn)
 	default:
-		c.policy.agentLimits, c.limitsIn = c.limits(n), c.path
+		c.policy.agentLimits, c.limitsIn = c.limits(n), c.Path()
 	}
-}
-
-func (c *compiler) count(n *yaml.Node, what string) int {
-	if n == nil {
-		return 0
-	}
-	v, err := strconv.Atoi(n.Value)
-	if err != nil || n.Kind != yaml.ScalarNode || n.ShortTag() != "!!int" || v < 1 || v > mostCount {
-		c.complain(n, "%s is a whole number from 1 to %d, not %s", what, mostCount, kind(n))
-		return 0
-	}
-	return v
-}
-
-// sizeUnits are those of SI and IEC 80000-13.
-var sizeUnits = []struct {
-	suffix string
-	bytes  int64
-}{
-	{"KiB", 1 << 10},
-	{"MiB", 1 << 20},
-	{"GiB", 1 << 30},
-	{"KB", 1e3},
-	{"MB", 1e6},
-	{"GB", 1e9},
-}
-
-func (c *compiler) size(n *yaml.Node, what string) int64 {
-	if n == nil {
-		return 0
-	}
-	digits, unit := n.Value, int64(1)
-	for _, u := range sizeUnits {
-		if before, ok := strings.CutSuffix(n.Value, u.suffix); ok {
-			digits, unit = before, u.bytes
-			break
-		}
-	}
-	v, err := strconv.ParseUint(digits, 10, 63)
-	if err != nil || n.Kind != yaml.ScalarNode || v < 1 || int64(v) > mostBytes/unit {
-		c.complain(n, "%s is a size of at least one byte, such as 500000, 500KB, 10MB or 64MiB, and at most %d GB, not %s", what, int64(mostBytes/1e9), kind(n))
-		return 0
-	}
-	return int64(v) * unit
-}
-
-func (c *compiler) duration(n *yaml.Node, what string, most time.Duration) time.Duration {
-	if n == nil {
-		return 0
-	}
-	d, err := time.ParseDuration(n.Value)
-	if err != nil || n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" || d <= 0 || d > most {
-		c.complain(n, "%s is a duration such as 30s, 15m or 8h, of at most %gh, not %s", what, most.Hours(), kind(n))
-		return 0
-	}
-	return d
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
+
+	"github.com/signet-egress/signet/internal/strictyaml"
 )
 
 // hostPattern is a host of a rule: a name, *.name for exactly one label more,
@@ -32,21 +34,21 @@ func parseHostPattern(s string) (hostPattern, error) {
 	case s == "*" || s == "**":
 		return p, fmt.Errorf("%q alone would match every host; name the hosts, or write a wildcard under a domain, as in \"*.example.com\"", s)
 	case strings.Contains(rest, "*"):
-		return p, fmt.Errorf("%s: a wildcard is the whole first label: \"*.\" for exactly one label, \"**.\" for one or more", excerpt(s))
+		return p, fmt.Errorf("%s: a wildcard is the whole first label: \"*.\" for exactly one label, \"**.\" for one or more", strictyaml.Excerpt(s))
 	case strings.ContainsAny(rest, "/@"):
-		return p, fmt.Errorf("%s: write the host alone; scheme, port and path have keys of their own", excerpt(s))
+		return p, fmt.Errorf("%s: write the host alone; scheme, port and path have keys of their own", strictyaml.Excerpt(s))
 	case strings.Contains(rest, ":") && !strings.HasPrefix(rest, "["):
 		if _, err := netip.ParseAddr(rest); err != nil {
-			return p, fmt.Errorf("%s: write the host alone; the port goes into ports", excerpt(s))
+			return p, fmt.Errorf("%s: write the host alone; the port goes into ports", strictyaml.Excerpt(s))
 		}
 		rest = "[" + rest + "]"
 	}
 	host, addr, err := parseHost(rest)
 	if err != nil {
-		return p, fmt.Errorf("%s: %w", excerpt(s), err)
+		return p, fmt.Errorf("%s: %w", strictyaml.Excerpt(s), err)
 	}
 	if addr.IsValid() && p.prefix != "" {
-		return p, fmt.Errorf("%s: an IP address has no wildcard", excerpt(s))
+		return p, fmt.Errorf("%s: an IP address has no wildcard", strictyaml.Excerpt(s))
 	}
 	p.text, p.addr = p.prefix+host, addr
 	if !addr.IsValid() {

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/signet-egress/signet/internal/strictyaml"
 )
 
 // Bounds of patterns. Matching takes time in proportion to the length of the
@@ -31,51 +33,51 @@ func (c *compiler) suspect(n *yaml.Node) {
 	}
 	defer c.endRule()
 	s := suspicious{name: c.rule, match: c.expression(n, keys["match"])}
-	switch action := c.text(keys["action"], "action"); {
+	switch action := c.Text(keys["action"], "action"); {
 	case keys["action"] == nil:
-		c.complain(n, "a pattern needs an action: deny or flag")
+		c.Complain(n, "a pattern needs an action: deny or flag")
 	case action == "":
 	case action != "deny" && action != "flag":
-		c.complain(keys["action"], "action %s is not known; write deny or flag", excerpt(action))
+		c.Complain(keys["action"], "action %s is not known; write deny or flag", strictyaml.Excerpt(action))
 	default:
 		s.deny = action == "deny"
 	}
 	c.policy.suspicious = append(c.policy.suspicious, s)
 	if len(c.policy.suspicious) == mostPatterns+1 {
-		c.complain(n, "this is pattern %d, and there are at most %d; join some with |", mostPatterns+1, mostPatterns)
+		c.Complain(n, "this is pattern %d, and there are at most %d; join some with |", mostPatterns+1, mostPatterns)
 	}
 }
 
 // expression compiles the value of match, bounded in what it costs.
 func (c *compiler) expression(entry, n *yaml.Node) *regexp.Regexp {
 	if n == nil {
-		c.complain(entry, "a pattern needs match, a regular expression (RE2)")
+		c.Complain(entry, "a pattern needs match, a regular expression (RE2)")
 		return nil
 	}
-	text := c.text(n, "match")
+	text := c.Text(n, "match")
 	if text == "" {
 		return nil
 	}
 	if len(text) > longestPattern {
-		c.complain(n, "match is %d bytes long, and at most %d", len(text), longestPattern)
+		c.Complain(n, "match is %d bytes long, and at most %d", len(text), longestPattern)
 		return nil
 	}
 	tree, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
-		c.complain(n, "match is not a regular expression (RE2): %s", excerpt(strings.TrimPrefix(err.Error(), "error parsing regexp: ")))
+		c.Complain(n, "match is not a regular expression (RE2): %s", strictyaml.Excerpt(strings.TrimPrefix(err.Error(), "error parsing regexp: ")))
 		return nil
 	}
 	program, err := syntax.Compile(tree.Simplify())
 	if err != nil || len(program.Inst) > largestProgram {
-		c.complain(n, "match is too large when it is compiled (more than %d steps); write shorter repetitions", largestProgram)
+		c.Complain(n, "match is too large when it is compiled (more than %d steps); write shorter repetitions", largestProgram)
 		return nil
 	}
 	expr, err := regexp.Compile(text)
 	switch {
 	case err != nil:
-		c.complain(n, "match is not a regular expression (RE2): %s", excerpt(err.Error()))
+		c.Complain(n, "match is not a regular expression (RE2): %s", strictyaml.Excerpt(err.Error()))
 	case expr.MatchString(""):
-		c.complain(n, "match %s fits everything, since it fits nothing at all", excerpt(text))
+		c.Complain(n, "match %s fits everything, since it fits nothing at all", strictyaml.Excerpt(text))
 	}
 	return expr
 }

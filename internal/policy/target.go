@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/signet-egress/signet/internal/strictyaml"
 )
 
 // Target is where a request wants to go. It is parsed once, and policy,
@@ -34,15 +36,6 @@ func (e *TargetError) Error() string { return e.Part + ": " + e.Problem }
 
 func malformed(part, format string, args ...any) error {
 	return &TargetError{Part: part, Problem: fmt.Sprintf(format, args...)}
-}
-
-// excerpt quotes the start of s.
-func excerpt(s string) string {
-	const longest = 64
-	if len(s) > longest {
-		return strconv.QuoteToASCII(s[:longest]) + "..."
-	}
-	return strconv.QuoteToASCII(s)
 }
 
 // ParseAuthority parses the request target of CONNECT, "host:port" (RFC 9112,
@@ -77,7 +70,7 @@ func ParseAbsolute(requestTarget string) (Target, error) {
 	}
 	t := Target{Scheme: strings.ToLower(scheme)}
 	if schemeBit(t.Scheme) == 0 {
-		return Target{}, malformed("scheme", "%s is not http, https, ws or wss", excerpt(scheme))
+		return Target{}, malformed("scheme", "%s is not http, https, ws or wss", strictyaml.Excerpt(scheme))
 	}
 	end := strings.IndexAny(rest, "/?")
 	if end < 0 {
@@ -159,7 +152,7 @@ func splitPort(authority string) (host, port string, hasPort bool, err error) {
 			return host, "", false, nil
 		}
 		if rest[0] != ':' {
-			return "", "", false, malformed("host", "%s after the closing bracket", excerpt(rest))
+			return "", "", false, malformed("host", "%s after the closing bracket", strictyaml.Excerpt(rest))
 		}
 		return host, rest[1:], true, nil
 	}
@@ -174,7 +167,7 @@ func splitPort(authority string) (host, port string, hasPort bool, err error) {
 func parsePort(s string) (uint16, error) {
 	n, err := strconv.ParseUint(s, 10, 16)
 	if err != nil || n == 0 || s[0] == '0' || s[0] == '+' {
-		return 0, malformed("port", "%s is not a port (1 to 65535, without sign or leading zero)", excerpt(s))
+		return 0, malformed("port", "%s is not a port (1 to 65535, without sign or leading zero)", strictyaml.Excerpt(s))
 	}
 	return uint16(n), nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/signet-egress/signet/internal/policy"
+	"github.com/signet-egress/signet/internal/strictyaml"
 )
 
 // hostsPath stands in the version for the file that a list of hosts makes.
@@ -61,7 +62,7 @@ func splitEntry(entry string) (host string, port uint16, err error) {
 // try compiles a host by itself, so that the error is of this entry alone.
 func try(host string) error {
 	_, err := policy.Compile([]policy.File{{Data: []byte(hostsPolicy(map[uint16][]string{443: {host}}))}})
-	if wrong, ok := errors.AsType[*policy.Error](err); ok {
+	if wrong, ok := errors.AsType[*strictyaml.Error](err); ok {
 		return errors.New(wrong.Problem)
 	}
 	return err

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/signet-egress/signet/internal/policy"
+	"github.com/signet-egress/signet/internal/strictyaml"
 )
 
 const one = "version: 1\nrules:\n  - {name: one, hosts: [one.example]}\n"
@@ -178,7 +179,7 @@ func TestLoadUnreadable(t *testing.T) {
 // TestLoadErrorsAreTyped: callers can find file and line of what is wrong.
 func TestLoadErrorsAreTyped(t *testing.T) {
 	_, err := Load(filepath.Join(write(t, t.TempDir(), map[string]string{"a.yaml": "version: 1\nrule: []\n"}), "a.yaml"))
-	var mistake *policy.Error
+	var mistake *strictyaml.Error
 	if !errors.As(err, &mistake) || mistake.Path != "a.yaml" || mistake.Line != 2 {
 		t.Errorf("got %v", err)
 	}
