@@ -97,7 +97,7 @@ func FuzzVerifier(f *testing.F) {
 		good[string(line)] = true
 	}
 	keys := &KeySet{}
-	if set, err := ParseJWKS(JWKS(public(testKey(1)), public(testKey(2)))); err == nil {
+	if set, err := ParseJWKS(JWKS(chainKey(1), chainKey(2))); err == nil {
 		keys = set
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -8,8 +8,11 @@ import (
 	"github.com/gowebpki/jcs"
 )
 
+// chainKey is a key without bounds.
+func chainKey(n byte) ChainKey { return ChainKey{PublicKey: public(testKey(n))} }
+
 func TestJWKS(t *testing.T) {
-	doc := JWKS(public(testKey(1)), public(testKey(2)))
+	doc := JWKS(chainKey(1), chainKey(2))
 	if canonical, err := jcs.Transform(doc); err != nil || !bytes.Equal(canonical, doc) {
 		t.Errorf("not canonical: %v: %s", err, doc)
 	}
@@ -17,7 +20,7 @@ func TestJWKS(t *testing.T) {
 	if err != nil || len(set.byKID) != 2 {
 		t.Fatalf("%v, %v", set, err)
 	}
-	if pub := set.byKID[KeyID(public(testKey(2)))]; !pub.Equal(public(testKey(2))) {
+	if pub := set.key(KeyID(public(testKey(2)))); !pub.Equal(public(testKey(2))) {
 		t.Errorf("the second key is %v", pub)
 	}
 }
@@ -25,6 +28,9 @@ func TestJWKS(t *testing.T) {
 func TestParseJWKS(t *testing.T) {
 	x := EncodeKey(public(testKey(1)))
 	good := `{"crv":"Ed25519","kty":"OKP","x":"` + x + `"}`
+	bounded := func(validity string) string {
+		return `{"crv":"Ed25519","kty":"OKP","validity":[` + validity + `],"x":"` + x + `"}`
+	}
 	tests := []struct{ name, doc, says string }{ // says "" for a good set
 		{"no kid", `{"keys":[` + good + `]}`, ""},
 		{"other keys and members beside it", `{"keys":[{"kty":"RSA","n":"AQAB"},` + good + `],"issued":1}`, ""},
@@ -36,6 +42,11 @@ func TestParseJWKS(t *testing.T) {
 		{"another kid", `{"keys":[{"crv":"Ed25519","kid":"k1","kty":"OKP","x":"` + x + `"}]}`, "keys[0].kid"},
 		{"a weak key", `{"keys":[{"crv":"Ed25519","kty":"OKP","x":"` + strings.Repeat("A", 43) + `"}]}`, "small order"},
 		{"a short key", `{"keys":[{"crv":"Ed25519","kty":"OKP","x":"AA"}]}`, "keys[0].x"},
+		{"a validity", `{"keys":[` + bounded(`{"chain":"`+testChain+`","from":"2026-11-23T03:04:05.678Z","from_seq":1}`) + `]}`, ""},
+		{"an empty validity", `{"keys":[` + bounded(``) + `]}`, "keys[0].validity is empty"},
+		{"no chain", `{"keys":[` + bounded(`{"from":"2026-11-23T03:04:05.678Z","from_seq":1}`) + `]}`, "keys[0].validity[0].chain"},
+		{"no beginning", `{"keys":[` + bounded(`{"chain":"`+testChain+`","from":"2026-11-23T03:04:05.678Z"}`) + `]}`, "keys[0].validity[0].from_seq"},
+		{"an end before the beginning", `{"keys":[` + bounded(`{"chain":"`+testChain+`","from":"2026-11-23T03:04:05.678Z","from_seq":9,"to_seq":8}`) + `]}`, "keys[0].validity[0].to_seq"},
 		{"two documents", `{"keys":[` + good + `]}{}`, "read a JWKS"},
 	}
 	for _, tt := range tests {
@@ -47,16 +58,21 @@ func TestParseJWKS(t *testing.T) {
 }
 
 func FuzzParseJWKS(f *testing.F) {
-	f.Add(JWKS(public(testKey(1))))
+	f.Add(JWKS(chainKey(1)))
 	f.Add([]byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"` + strings.Repeat("A", 43) + `"}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		set, err := ParseJWKS(data)
 		if err != nil {
 			return
 		}
-		for kid, pub := range set.byKID {
-			if kid != KeyID(pub) || checkKey(pub) != nil {
-				t.Fatalf("taken: %s %x", kid, pub)
+		for kid, k := range set.byKID {
+			if kid != KeyID(k.pub) || checkKey(k.pub) != nil {
+				t.Fatalf("taken: %s %x", kid, k.pub)
+			}
+			for i := range k.valid {
+				if err := k.valid[i].check(); err != nil {
+					t.Fatalf("taken: %s: %v", kid, err)
+				}
 			}
 		}
 	})

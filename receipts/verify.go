@@ -1,10 +1,10 @@
 package receipts
 
 import (
-	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -17,9 +17,8 @@ import (
 // link its trace. That says nothing of records cut off the end, which only an
 // anchor outside of the chain can show.
 type Verifier struct {
-	keys   *KeySet // nil: trust the genesis
-	key    ed25519.PublicKey
-	kid    string
+	pinned *KeySet // nil: trust the genesis
+	keys   chainKeys
 	lastTS time.Time
 	traces *Traces
 	ids    recentIDs
@@ -49,7 +48,7 @@ type Result struct {
 // introduce by a key change. With nil it takes the key of the genesis on trust,
 // which proves that nothing was changed since, but not by whom it was written.
 func NewVerifier(keys *KeySet) *Verifier {
-	return &Verifier{keys: keys, traces: NewTraces(), ids: newRecentIDs(receiptIDWindow)}
+	return &Verifier{pinned: keys, traces: NewTraces(), ids: newRecentIDs(receiptIDWindow)}
 }
 
 // Add verifies the next record, one line without the newline. The error is a
@@ -73,6 +72,11 @@ func (v *Verifier) Result() (Result, error) {
 	}
 	return v.result, v.err
 }
+
+// Keys are the keys that the good records are signed with, in order; the last
+// one signs from there on. In records that start after the genesis the first
+// key's validity begins with them.
+func (v *Verifier) Keys() []ChainKey { return slices.Clone(v.keys) }
 
 func (v *Verifier) add(line []byte) *VerifyError {
 	r, err := Decode(line)
@@ -114,7 +118,7 @@ func (v *Verifier) note(r Record) {
 		v.result.CleanStop = r.Event == EventStop
 		v.noteGap(r)
 	}
-	v.result.KID = v.kid
+	v.result.KID = v.keys.current().KID
 }
 
 // noteGap forgets the traces where an operator had the chain go on after a loss,
@@ -187,10 +191,14 @@ func (v *Verifier) checkSignature(r Record, core []byte) (Cause, error) {
 			return CauseKey, err
 		}
 	}
-	if h.KID != v.kid {
-		return CauseKey, fmt.Errorf("signed with key %s, but here the chain's key is %s", h.KID, v.kid)
+	key := v.keys.current()
+	if h.KID != key.KID {
+		return CauseKey, fmt.Errorf("signed with key %s, but here the chain's key is %s", h.KID, key.KID)
 	}
-	if err := verify(v.key, string(r.RecordType()), core, h.Signature); err != nil {
+	if err := v.pinned.admits(h); err != nil {
+		return CauseKey, err
+	}
+	if err := verify(key.PublicKey, string(r.RecordType()), core, h.Signature); err != nil {
 		return CauseSignature, err
 	}
 	return "", nil
@@ -198,23 +206,27 @@ func (v *Verifier) checkSignature(r Record, core []byte) (Cause, error) {
 
 // trustFirst finds the key that the first record must be signed with.
 func (v *Verifier) trustFirst(r Record) error {
-	v.kid = r.RecordHead().KID
-	v.result.TrustedKID = v.kid
-	if v.keys != nil {
-		v.key = v.keys.byKID[v.kid]
-		if v.key == nil {
-			return fmt.Errorf("signed with key %s, which is not in the key set", v.kid)
+	h := r.RecordHead()
+	v.result.TrustedKID = h.KID
+	if v.pinned != nil {
+		pub := v.pinned.key(h.KID)
+		if pub == nil {
+			return fmt.Errorf("signed with key %s, which is not in the key set", h.KID)
 		}
 		v.result.Pinned = true
+		v.keys.begin(h, pub)
 		return nil
 	}
 	g, ok := r.(*Genesis)
 	if !ok {
 		return errors.New("the records start after the genesis, which would introduce the key: a key set (JWKS) is needed")
 	}
-	var err error
-	v.key, err = DecodeKey(g.PublicKey)
-	return err
+	pub, err := DecodeKey(g.PublicKey)
+	if err != nil {
+		return err
+	}
+	v.keys.begin(h, pub)
+	return nil
 }
 
 func (v *Verifier) checkTime(r Record, _ []byte) (Cause, error) {
@@ -250,11 +262,9 @@ func (v *Verifier) checkKeyChange(r Record, _ []byte) (Cause, error) {
 	if !ok || e.Event != EventKeyChange {
 		return "", nil
 	}
-	pub, err := e.Key.check(e.Chain.ID, v.kid)
-	if err != nil {
+	if err := v.keys.succeed(&e.Head, e.Key); err != nil {
 		return CauseKey, err
 	}
-	v.key, v.kid = pub, e.Key.KID
 	return "", nil
 }
 

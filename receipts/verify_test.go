@@ -12,11 +12,11 @@ import (
 
 func keySet(t *testing.T, keys ...ed25519.PrivateKey) *KeySet {
 	t.Helper()
-	pubs := make([]ed25519.PublicKey, len(keys))
+	pinned := make([]ChainKey, len(keys))
 	for i, k := range keys {
-		pubs[i] = public(k)
+		pinned[i].PublicKey = public(k)
 	}
-	set, err := ParseJWKS(JWKS(pubs...))
+	set, err := ParseJWKS(JWKS(pinned...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -134,8 +134,8 @@ func TestVerifyFiles(t *testing.T) {
 	write("cut.jsonl", changed)
 	writeFile(t, "empty.jsonl", nil)
 	writeFile(t, "long.jsonl", bytes.Repeat([]byte("x"), receipts.MaxLine+2))
-	writeFile(t, "keys.json", receipts.JWKS(e.public()))
-	writeFile(t, "other.json", receipts.JWKS(other.public()))
+	writeFile(t, "keys.json", receipts.JWKS(receipts.ChainKey{PublicKey: e.public()}))
+	writeFile(t, "other.json", receipts.JWKS(receipts.ChainKey{PublicKey: other.public()}))
 	withheld, err := receipts.Decode(e.lines[2])
 	if err != nil {
 		t.Fatal(err)

@@ -111,7 +111,7 @@ type ranger interface {
 // verify reads the whole chain and has it verified as a third party would.
 func verify(t tester, from ranger) chain {
 	t.Helper()
-	keys, err := receipts.ParseJWKS(receipts.JWKS(publicOf(testKey)))
+	keys, err := receipts.ParseJWKS(receipts.JWKS(receipts.ChainKey{PublicKey: publicOf(testKey)}))
 	if err != nil {
 		t.Fatal(err)
 	}
