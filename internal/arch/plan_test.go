@@ -94,6 +94,10 @@ var plan = map[string]room{
 		modules: []string{"go.yaml.in/yaml/v3"},
 		outside: []string{"io/fs", "net", "net/http", "os", "os/exec", "syscall"},
 	},
+	"internal/jsonx": {
+		modules: []string{"github.com/go-json-experiment/json/jsontext"},
+		outside: []string{"net", "net/http", "os", "os/exec", "syscall"},
+	},
 	"internal/metrics": {
 		modules: []string{"github.com/prometheus/client_golang"},
 	},
