@@ -12,21 +12,25 @@ import (
 type Names struct {
 	exact  map[string]struct{}
 	folded map[string]struct{}
+	// lengths has a bit for each length in bytes, modulo 64, of a folded name:
+	// a quick answer for names of ASCII, which fold to as many bytes.
+	lengths uint64
 }
 
 // NewNames is the set of these names.
 func NewNames(names ...string) *Names {
 	n := &Names{exact: map[string]struct{}{}, folded: map[string]struct{}{}}
 	for _, name := range names {
-		n.exact[name] = struct{}{}
-		n.folded[string(appendFold(nil, name))] = struct{}{}
+		folded := string(appendFold(nil, name))
+		n.exact[name], n.folded[folded] = struct{}{}, struct{}{}
+		n.lengths |= 1 << (len(folded) % 64)
 	}
 	return n
 }
 
 // collides tells whether name is not of the set, and would be but for its case.
 func (n *Names) collides(name string) bool {
-	if n == nil || len(n.exact) == 0 {
+	if n == nil || n.lengths>>(len(name)%64)&1 == 0 && isASCII(name) {
 		return false
 	}
 	if _, used := n.exact[name]; used {
@@ -35,6 +39,15 @@ func (n *Names) collides(name string) bool {
 	var buffer [64]byte
 	_, collides := n.folded[string(appendFold(buffer[:0], name))]
 	return collides
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // appendFold writes name so that two names that are equal under simple case

@@ -22,15 +22,17 @@ func Parse(data []byte, o Options) (*Value, error) {
 	case hasByteOrderMark(data):
 		return nil, problemAt(0, "", ByteOrderMark)
 	}
+	const most = 256
 	p := parser{
 		decoder: jsontext.NewDecoder(bytes.NewBuffer(data)),
 		data:    data, text: string(data),
 		limits: limits, used: o.Used,
+		open: make([]Value, 1, min(most, 1+len(data)/16)),
 	}
-	root, err := p.value(1)
-	if err != nil {
+	if err := p.value(0, 1); err != nil {
 		return nil, err
 	}
+	root := p.open[0]
 	end := int(root.End)
 	if rest := bytes.TrimLeft(data[end:], " \t\r\n"); len(rest) > 0 {
 		return nil, problemAt(len(data)-len(rest), "", TrailingData)
@@ -48,28 +50,30 @@ type parser struct {
 	used    *Names
 
 	values int     // read so far
-	open   []Value // items of the arrays and objects that are not closed yet
+	open   []Value // the root, and items of the arrays and objects that are not closed yet
 	spare  []Value // where the items of closed ones go
+	buffer []byte
 }
 
-// value reads the next value; depth is what it has if it is an array or an object.
-func (p *parser) value(depth int) (Value, error) {
+// value reads the next value into open[at]; depth is what it has if it is an
+// array or an object.
+func (p *parser) value(at, depth int) error {
 	if p.values++; p.values > p.limits.Values {
-		return Value{}, p.fail(int32(p.decoder.InputOffset()), TooManyValues)
+		return p.fail(int32(p.decoder.InputOffset()), TooManyValues)
 	}
 	switch p.decoder.PeekKind() {
 	case '{':
-		return p.items(Object, depth)
+		return p.items(at, Object, depth)
 	case '[':
-		return p.items(Array, depth)
+		return p.items(at, Array, depth)
 	}
-	return p.scalar()
+	return p.scalar(&p.open[at])
 }
 
-func (p *parser) scalar() (v Value, err error) {
+func (p *parser) scalar(v *Value) error {
 	raw, err := p.decoder.ReadValue()
 	if err != nil {
-		return Value{}, syntaxError(p.data, err)
+		return syntaxError(p.data, err)
 	}
 	v.End = int32(p.decoder.InputOffset())
 	v.Start = v.End - int32(len(raw))
@@ -83,12 +87,12 @@ func (p *parser) scalar() (v Value, err error) {
 	case '0':
 		v.Kind = Number
 		v.Text = p.text[v.Start:v.End]
-		err = p.checkNumber(v.Text, v.Start)
+		return p.checkNumber(v.Text, v.Start)
 	default:
 		v.Kind = String
 		v.Text, err = p.string(raw)
 	}
-	return v, err
+	return err
 }
 
 // string decodes the literal that was just read.
@@ -97,11 +101,11 @@ func (p *parser) string(raw []byte) (string, error) {
 	start := end - len(raw)
 	text := p.text[start+1 : end-1]
 	if strings.IndexByte(text, '\\') >= 0 {
-		decoded, err := jsontext.AppendUnquote(make([]byte, 0, len(text)), raw)
+		decoded, err := jsontext.AppendUnquote(p.buffer[:0], raw)
 		if err != nil {
 			return "", syntaxError(p.data, err)
 		}
-		text = string(decoded)
+		p.buffer, text = decoded, string(decoded)
 	}
 	if len(text) > p.limits.String {
 		return "", p.fail(int32(start), StringTooLong)
@@ -109,36 +113,37 @@ func (p *parser) string(raw []byte) (string, error) {
 	return text, nil
 }
 
-func (p *parser) items(kind Kind, depth int) (v Value, err error) {
+func (p *parser) items(at int, kind Kind, depth int) error {
 	if depth > p.limits.Depth {
-		return v, p.fail(p.next(), TooDeep)
+		return p.fail(p.next(), TooDeep)
 	}
-	if _, err = p.decoder.ReadToken(); err != nil {
-		return v, syntaxError(p.data, err)
+	if _, err := p.decoder.ReadToken(); err != nil {
+		return syntaxError(p.data, err)
 	}
-	v = Value{Kind: kind, Start: int32(p.decoder.InputOffset()) - 1}
+	start := int32(p.decoder.InputOffset()) - 1
 	first := len(p.open)
 	for next := p.decoder.PeekKind(); next != '}' && next != ']'; next = p.decoder.PeekKind() {
 		var name string
 		if kind == Object {
+			var err error
 			if name, err = p.name(len(p.open) - first); err != nil {
-				return v, err
+				return err
 			}
 		}
-		item, err := p.value(depth + 1)
-		if err != nil {
-			return v, err
+		item := len(p.open)
+		p.open = append(p.open, Value{Name: name})
+		if err := p.value(item, depth+1); err != nil {
+			return err
 		}
-		item.Name = name
-		p.open = append(p.open, item)
 	}
-	if _, err = p.decoder.ReadToken(); err != nil {
-		return v, syntaxError(p.data, err)
+	if _, err := p.decoder.ReadToken(); err != nil {
+		return syntaxError(p.data, err)
 	}
-	v.End = int32(p.decoder.InputOffset())
+	v := &p.open[at]
+	v.Kind, v.Start, v.End = kind, start, int32(p.decoder.InputOffset())
 	v.Items = p.keep(p.open[first:])
 	p.open = p.open[:first]
-	return v, nil
+	return nil
 }
 
 func (p *parser) name(before int) (string, error) {

@@ -122,11 +122,15 @@ func (v *Value) match(found []Match, p Pattern, way Pointer) []Match {
 		return found
 	}
 	for i := range v.Items {
-		token := v.Items[i].Name
-		if v.Kind == Array {
-			token = strconv.Itoa(i)
-		}
-		found = v.Items[i].match(found, p[1:], append(way, token))
+		found = v.Items[i].match(found, p[1:], append(way, token(v, i)))
 	}
 	return found
+}
+
+// token names an item of an array or an object.
+func token(v *Value, i int) string {
+	if v.Kind == Array {
+		return strconv.Itoa(i)
+	}
+	return v.Items[i].Name
 }
