@@ -1,0 +1,188 @@
+package invariants
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/interpreter"
+
+	"github.com/signet-egress/signet/internal/jsonx"
+)
+
+// interruptEvery is how many steps of a loop pass between looks at the clock.
+const interruptEvery = 64
+
+// Violation is a rule that does not hold.
+type Violation struct {
+	RuleID string
+	// Message says why, for the agent's author: the check and what became of it,
+	// and no value of the payload.
+	Message string
+}
+
+// Check evaluates all rules, and returns those that do not hold, in their order.
+// None: the payload may go.
+func (p *Program) Check(ctx context.Context, in Input) []Violation {
+	if len(p.rules) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.options.Time)
+	defer cancel()
+	vars := &variables{in: in}
+	var violations []Violation
+	for _, rule := range p.rules {
+		if message := rule.check.violated(ctx, vars); message != "" {
+			violations = append(violations, Violation{RuleID: rule.id, Message: message})
+		}
+	}
+	return violations
+}
+
+// evaluator is one compiled expression.
+type evaluator struct {
+	program cel.Program
+	places  *ast.SourceInfo
+	source  string
+	result  *cel.Type
+	names   []string
+	cost    uint64
+}
+
+// violated is empty if the expression is true, else why it is not.
+func (e *evaluator) violated(ctx context.Context, vars *variables) string {
+	result, err := e.eval(ctx, vars)
+	if err != nil {
+		return fmt.Sprintf("%s: %v", e.source, err)
+	}
+	switch result {
+	case types.True:
+		return ""
+	case types.False:
+		return e.source + " is false"
+	}
+	return fmt.Sprintf("%s: is %s, neither true nor false", e.source, aValue(result))
+}
+
+func (e *evaluator) eval(ctx context.Context, vars *variables) (ref.Val, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("no time left: %w", err)
+	}
+	result, _, err := e.program.ContextEval(ctx, vars)
+	if err == nil {
+		return result, nil
+	}
+	var cancelled interpreter.EvalCancelledError
+	switch {
+	case errors.As(err, &cancelled) && cancelled.Cause == interpreter.CostLimitExceeded:
+		return nil, fmt.Errorf("it costs more than %d steps", e.cost)
+	case errors.Is(err, interpreter.InterruptError{}):
+		return nil, fmt.Errorf("it was cut off: %w", context.Cause(ctx))
+	}
+	return nil, e.placed(err)
+}
+
+// placed says where in the expression an error arose.
+func (e *evaluator) placed(err error) error {
+	var value *types.Err
+	if !errors.As(err, &value) || value.NodeID() == 0 {
+		return err
+	}
+	line, column := position(e.places, value.NodeID())
+	return fmt.Errorf("at %d:%d: %w", line, column, err)
+}
+
+// Input is what rules look at. Documents are not changed.
+type Input struct {
+	// Original is what the payload was made from; nil if there is none, and then
+	// every rule that looks at it is violated.
+	Original *jsonx.Value
+	// Transformed is the payload.
+	Transformed *jsonx.Value
+	Request     Request
+	// Facts are documents by the name of their fact.
+	Facts map[string]*jsonx.Value
+}
+
+// Request is the exchange that the payload belongs to, as policy decided it.
+type Request struct {
+	Method, Scheme, Host, Path string
+	Agent, Trace               string
+}
+
+// requestFields are the names that rules have for Request's fields.
+var requestFields = [...]string{"method", "scheme", "host", "path", "agent", "trace"}
+
+func isRequestField(name string) bool {
+	for _, field := range requestFields {
+		if field == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Request) document() *jsonx.Value {
+	values := [...]string{r.Method, r.Scheme, r.Host, r.Path, r.Agent, r.Trace}
+	items := make([]jsonx.Value, len(values))
+	for i, text := range values {
+		items[i] = jsonx.Value{Kind: jsonx.String, Text: text, Name: requestFields[i]}
+	}
+	return &jsonx.Value{Kind: jsonx.Object, Items: items}
+}
+
+// variables resolves the four variables of a rule. It belongs to one check.
+type variables struct {
+	in             Input
+	request, facts *jsonx.Value // made when a rule asks
+}
+
+var _ interpreter.Activation = (*variables)(nil)
+
+// ResolveName is the document of that name.
+func (v *variables) ResolveName(name string) (any, bool) {
+	switch name {
+	case "original":
+		return document(v.in.Original)
+	case "transformed":
+		return document(v.in.Transformed)
+	case "request":
+		if v.request == nil {
+			v.request = v.in.Request.document()
+		}
+		return document(v.request)
+	case "facts":
+		if v.facts == nil {
+			v.facts = factsDocument(v.in.Facts)
+		}
+		return document(v.facts)
+	}
+	return nil, false
+}
+
+// Parent is none.
+func (v *variables) Parent() interpreter.Activation { return nil }
+
+func document(v *jsonx.Value) (any, bool) {
+	if v == nil {
+		return nil, false
+	}
+	return celValue(v), true
+}
+
+func factsDocument(facts map[string]*jsonx.Value) *jsonx.Value {
+	out := &jsonx.Value{Kind: jsonx.Object}
+	for name, fact := range facts {
+		if fact == nil {
+			continue
+		}
+		member := *fact
+		member.Name = name
+		out.Items = append(out.Items, member)
+	}
+	return out
+}
