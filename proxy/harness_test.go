@@ -88,7 +88,7 @@ func start(t testing.TB, o options) *bench {
 
 	key, _, err := journal.LoadKey(dir, "")
 	must(t, err)
-	j, err := journal.Open(t.Context(), journal.Options{Dir: dir, Key: key, Tenant: "acme", Agent: "tester", Build: "test", PolicyVersion: set.Version})
+	j, err := journal.Open(t.Context(), journal.Options{Dir: dir, Key: key.Key, Tenant: "acme", Agent: "tester", Build: "test", PolicyVersion: set.Version})
 	must(t, err)
 	b.journal = &gatedJournal{Journal: j, dir: dir}
 

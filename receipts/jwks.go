@@ -1,10 +1,12 @@
 package receipts
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // KeySet is the keys that a verifier was told to trust, by thumbprint.
@@ -87,6 +89,24 @@ func (s *KeySet) add(k *jwk) error {
 	}
 	s.byKID[kid] = pinnedKey{pub: pub, valid: k.Validity}
 	return nil
+}
+
+// Keys are the keys of the set, once for each validity that they have: by chain,
+// and by where in it they begin.
+func (s *KeySet) Keys() []ChainKey {
+	var keys []ChainKey
+	for kid, k := range s.byKID {
+		if k.valid == nil {
+			keys = append(keys, ChainKey{KID: kid, PublicKey: k.pub})
+		}
+		for _, v := range k.valid {
+			keys = append(keys, ChainKey{KID: kid, PublicKey: k.pub, Validity: v})
+		}
+	}
+	slices.SortFunc(keys, func(a, b ChainKey) int {
+		return cmp.Or(cmp.Compare(a.Chain, b.Chain), cmp.Compare(a.FromSeq, b.FromSeq), cmp.Compare(a.KID, b.KID))
+	})
+	return keys
 }
 
 // key is the key of this thumbprint, or nil.

@@ -2,6 +2,7 @@ package receipts
 
 import (
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -24,8 +25,58 @@ type Validity struct {
 	To      time.Time `json:"to,omitzero"` // ts of the last record; both are absent while the key signs
 }
 
-// retire ends the validity with the record that h heads.
-func (v *Validity) retire(h *Head) { v.ToSeq, v.To = h.Chain.Seq, h.TS }
+// Verify tells whether r is signed with the key and within its validity.
+func (k *ChainKey) Verify(r Record) error {
+	h := r.RecordHead()
+	if h.KID != k.KID {
+		return fmt.Errorf("signed with key %s, not with %s", h.KID, k.KID)
+	}
+	if !k.covers(h) {
+		return fmt.Errorf("signed with key %s outside of its validity, %s", h.KID, &k.Validity)
+	}
+	return verify(k.PublicKey, string(r.RecordType()), AppendCore(nil, r), h.Signature)
+}
+
+// SucceededBy returns the key as the key change that h heads retires it, and the
+// key pub, which signs from the next record on.
+func (k *ChainKey) SucceededBy(pub ed25519.PublicKey, h *Head) (retired, next ChainKey) {
+	retired = *k
+	retired.ToSeq, retired.To = h.Chain.Seq, h.TS
+	return retired, ChainKey{KID: KeyID(pub), PublicKey: pub, Validity: Validity{Chain: h.Chain.ID, FromSeq: h.Chain.Seq + 1, From: h.TS}}
+}
+
+// Introduced returns the keys that a chain's genesis and its key changes, given
+// in order, bring in. It checks who signed the records and the proofs in them,
+// and nothing of what stands between.
+func Introduced(records []Record) ([]ChainKey, error) {
+	var keys chainKeys
+	for i, r := range records {
+		if g, ok := r.(*Genesis); ok && i == 0 {
+			pub, err := DecodeKey(g.PublicKey)
+			if err != nil {
+				return nil, fmt.Errorf("seq %d: public_key: %w", g.Chain.Seq, err)
+			}
+			keys.begin(&g.Head, pub)
+		}
+		if len(keys) == 0 {
+			return nil, errors.New("the first key is introduced by a genesis")
+		}
+		if err := keys.current().Verify(r); err != nil {
+			return nil, fmt.Errorf("seq %d: %w", r.RecordHead().Chain.Seq, err)
+		}
+		if i == 0 {
+			continue
+		}
+		e, ok := r.(*Event)
+		if !ok || e.Event != EventKeyChange {
+			return nil, fmt.Errorf("seq %d introduces no key", r.RecordHead().Chain.Seq)
+		}
+		if err := keys.succeed(&e.Head, e.Key); err != nil {
+			return nil, fmt.Errorf("seq %d: %w", e.Chain.Seq, err)
+		}
+	}
+	return keys, nil
+}
 
 // covers tells whether a record with this head is within.
 func (v *Validity) covers(h *Head) bool {
@@ -82,7 +133,7 @@ func (k *chainKeys) succeed(h *Head, change *KeyChange) error {
 			return fmt.Errorf("the key %s is introduced again; it was valid %s", old.KID, &old.Validity)
 		}
 	}
-	k.current().retire(h)
-	*k = append(*k, ChainKey{KID: change.KID, PublicKey: pub, Validity: Validity{Chain: h.Chain.ID, FromSeq: h.Chain.Seq + 1, From: h.TS}})
+	retired, next := k.current().SucceededBy(pub, h)
+	*k = append((*k)[:len(*k)-1], retired, next)
 	return nil
 }

@@ -76,6 +76,8 @@ type lines struct{ io.ReadCloser }
 
 func (lines) head(context.Context) (int64, error) { return 0, errors.ErrUnsupported }
 
+func (lines) keys(context.Context) ([]receipts.ChainKey, error) { return nil, errors.ErrUnsupported }
+
 func (l lines) each(_ context.Context, _ int64, _ bool, fn func(line []byte) error) error {
 	return eachLine(l, fn)
 }

@@ -232,7 +232,7 @@ func closedJournal(t *testing.T) string {
 	}
 	now := time.Date(2026, 11, 23, 3, 4, 5, 0, time.UTC)
 	j, err := journal.Open(t.Context(), journal.Options{
-		Dir: dir, Key: key, Tenant: "acme", Agent: "billing-agent", Build: "v0.1.0", PolicyVersion: receipts.Hash(nil),
+		Dir: dir, Key: key.Key, Tenant: "acme", Agent: "billing-agent", Build: "v0.1.0", PolicyVersion: receipts.Hash(nil),
 		MaxOpen: 16, Now: func() time.Time { return now },
 	})
 	if err != nil {

@@ -69,6 +69,8 @@ func (s *Sidecar) adminHandler() http.Handler {
 	mux.HandleFunc("GET /v1/records", s.serveRecords)
 	mux.HandleFunc("GET /v1/tunnels", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.proxy.Tunnels()) })
 	mux.HandleFunc("GET /v1/pins", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.pins()) })
+	mux.HandleFunc("GET /v1/keys", s.serveKeys)
+	mux.HandleFunc("POST /v1/keys/rotate", s.serveRotate)
 	mux.HandleFunc("POST /v1/reload", s.serveReload)
 	mux.HandleFunc("PUT /v1/log-level", s.serveLogLevel)
 	return mux

@@ -49,6 +49,7 @@ type Sidecar struct {
 	metrics *metrics.Metrics
 
 	journal   *journal.Journal
+	signing   signing
 	resolver  *resolver.Resolver
 	upstreams *proxy.Upstreams
 	authority *mitm.Authority
@@ -203,14 +204,18 @@ func (s *Sidecar) openJournal(ctx context.Context, set *ruleset.Set) error {
 	if err != nil {
 		return err
 	}
+	s.signing.file = key
 	if created {
 		s.log.Info("signing key made", "data", s.config.Data)
 	}
 	s.journal, err = journal.Open(ctx, journal.Options{
-		Dir: s.config.Data, Key: key, Tenant: s.config.Tenant, Agent: s.config.Agent, Build: s.build,
+		Dir: s.config.Data, Key: key.Key, Next: key.Next, Tenant: s.config.Tenant, Agent: s.config.Agent, Build: s.build,
 		PolicyVersion: set.Version, Logger: s.log, Observer: journalMetrics{s.metrics},
 	})
 	if err != nil {
+		return err
+	}
+	if err := key.Settle(s.journal.KeyID()); err != nil {
 		return err
 	}
 	s.metrics.Journal.Watch(func() bool { return s.journal.Err() == nil }, func() int64 { return s.journal.Head().Seq })

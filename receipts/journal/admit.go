@@ -6,7 +6,7 @@ import "fmt"
 // rest. What closes an intent always goes: its room was reserved when the
 // intent began.
 func (w *writer) admit(group []*op) []*op {
-	w.pending = 0
+	w.pending, w.rotating = 0, false
 	admitted := group[:0]
 	for _, o := range group {
 		if err := w.admitOne(o); err != nil {
@@ -31,6 +31,10 @@ func (w *writer) admitOne(o *op) error {
 	case opEvent:
 		if o.own {
 			return nil
+		}
+	case opRotate:
+		if err := w.admitKey(o.next); err != nil {
+			return err
 		}
 	}
 	return w.room(w.reserve.cost(unseenRecord))

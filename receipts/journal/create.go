@@ -54,7 +54,7 @@ func writeGenesis(path string, g *receipts.Genesis, sign *signer) error {
 		if err != nil {
 			return err
 		}
-		for _, name := range [][]byte{intentsBucket, recordsBucket, tracesBucket} {
+		for _, name := range [][]byte{intentsBucket, recordsBucket, keysBucket, tracesBucket} {
 			if _, err := tx.CreateBucket(name); err != nil {
 				return err
 			}
@@ -65,6 +65,7 @@ func writeGenesis(path string, g *receipts.Genesis, sign *signer) error {
 			meta.Put(chainKey, []byte(g.Chain.ID)),
 			meta.Put(tenantKey, []byte(g.Tenant)),
 			tx.Bucket(recordsBucket).Put(seq[:], line),
+			tx.Bucket(keysBucket).Put(seq[:], line),
 		)
 	})
 	return errors.Join(err, db.Close())

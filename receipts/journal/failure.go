@@ -97,7 +97,7 @@ func (w *writer) reopen() error {
 	if err := w.store.close(); err != nil {
 		return err
 	}
-	s, c, err := openVerified(w.j.path, w.sign)
+	s, c, err := openVerified(w.j.path)
 	if err != nil {
 		return fmt.Errorf("open the journal again: %w", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,8 +30,9 @@ type Options struct {
 	// Dir is the data directory, made if absent. It must be on a local file
 	// system: locks, mmap and fsync of others do not hold.
 	Dir string
-	// Key signs; see LoadKey.
-	Key ed25519.PrivateKey
+	// Key signs; see LoadKey. Next, if not nil, does where the chain has gone over
+	// to it already: the staged key of a rotation that was cut short.
+	Key, Next ed25519.PrivateKey
 	// Tenant is whom the chain is billed to. A journal has one for life.
 	Tenant string
 	// Agent and Build are what a new chain's genesis says; Build is also in each
@@ -38,6 +40,9 @@ type Options struct {
 	Agent, Build string
 	// PolicyVersion is the policy in force at the start.
 	PolicyVersion string
+	// Command: a command opens the journal, not a sidecar. There must be one, whose
+	// tenant is taken as it is, and it is not told of a start.
+	Command bool
 	// MaxOpen bounds the intents that are open at once, since each one holds disk
 	// space for its receipt (about 12 KiB) and is a receipt to write after a
 	// crash. Default 4096.
@@ -75,7 +80,8 @@ type Journal struct {
 	closing bool          // nothing is queued any more
 	wake    chan struct{} // holds a token when the writer has something to look at
 	head    Head
-	changed chan struct{} // closed and replaced when head moves
+	keys    []receipts.ChainKey // never written to, only replaced
+	changed chan struct{}       // closed and replaced when head moves
 
 	storeMu  sync.RWMutex // held for reading around each read transaction
 	store    *store       // nil when closed; replaced by the writer
@@ -98,6 +104,19 @@ func (j *Journal) Head() Head {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.head
+}
+
+// Keys are the keys of the chain, the one that signs last.
+func (j *Journal) Keys() []receipts.ChainKey {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.keys)
+}
+
+// KeyID is the thumbprint of the key that signs the next record.
+func (j *Journal) KeyID() string {
+	keys := j.Keys()
+	return keys[len(keys)-1].KID
 }
 
 // OpenIntents counts the intents that are open or about to be.
@@ -170,9 +189,10 @@ func (j *Journal) refuse(o *op, err error) {
 	o.settle(err)
 }
 
-func (j *Journal) publish(h Head) {
+func (j *Journal) publish(h Head, keys []receipts.ChainKey) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.keys = keys
 	if h.Seq == j.head.Seq {
 		return
 	}

@@ -11,8 +11,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/signet-egress/signet/internal/durable"
+	"github.com/signet-egress/signet/receipts"
 )
 
 const keyName = "key.pem"
@@ -20,19 +22,48 @@ const keyName = "key.pem"
 // maxKeyFile bounds what is read of a key file; an Ed25519 key takes 119 bytes.
 const maxKeyFile = 64 << 10
 
-// LoadKey reads the signing key, PKCS#8 in PEM, from file. With file empty it is
-// key.pem in dir, which is made (0600) when dir has no journal yet. It is an
-// error when a journal has lost its key, and when others than the owner may
-// read the file.
-func LoadKey(dir, file string) (key ed25519.PrivateKey, created bool, err error) {
-	path := file
-	if path == "" {
-		path = filepath.Join(dir, keyName)
+// KeyFile is where a chain's signing key is kept. While the key is rotated the
+// next one stands in a file beside it.
+//
+// At every moment one of the two files holds the key that the chain goes on
+// with: the next key is durable before the key change is, and takes the place of
+// the old one only after. Which of them it is the chain alone says, so that a
+// start after a crash between any two steps resolves in the same way: open the
+// journal with both, then Settle.
+type KeyFile struct {
+	Key  ed25519.PrivateKey
+	Next ed25519.PrivateKey // staged; nil for none
+	path string
+}
+
+// OpenKey reads the signing key, PKCS#8 in PEM, from file, or where file is empty
+// from key.pem in dir, and the next one if a rotation has staged it. It is an
+// error when others than the owner may read a file.
+func OpenKey(dir, file string) (*KeyFile, error) {
+	f := &KeyFile{path: file}
+	if file == "" {
+		f.path = filepath.Join(dir, keyName)
 	}
-	key, err = readKey(path)
+	var err error
+	if f.Key, err = ReadKey(f.path); err != nil {
+		return nil, err
+	}
+	f.Next, err = ReadKey(f.nextPath())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return f, nil
+}
+
+// LoadKey is OpenKey for a start, which makes key.pem (0600) where dir has
+// neither a key nor a journal yet. It is an error when a journal has lost its
+// key.
+func LoadKey(dir, file string) (f *KeyFile, created bool, err error) {
+	f, err = OpenKey(dir, file)
 	if !errors.Is(err, fs.ErrNotExist) || file != "" {
-		return key, false, err
+		return f, false, err
 	}
+	path := filepath.Join(dir, keyName)
 	switch _, statErr := os.Stat(filepath.Join(dir, fileName)); {
 	case statErr == nil:
 		return nil, false, fmt.Errorf("signing key %s is missing beside an existing journal: restore it from a backup, "+
@@ -40,11 +71,75 @@ func LoadKey(dir, file string) (key ed25519.PrivateKey, created bool, err error)
 	case !errors.Is(statErr, fs.ErrNotExist):
 		return nil, false, fmt.Errorf("signing key: %w", statErr)
 	}
-	key, err = makeKey(path)
-	return key, err == nil, err
+	key, err := makeKey(path)
+	if err != nil {
+		return nil, false, err
+	}
+	return &KeyFile{Key: key, path: path}, true, nil
 }
 
-func readKey(path string) (ed25519.PrivateKey, error) {
+// nextPath is where the next key is staged: key.next.pem for key.pem.
+func (f *KeyFile) nextPath() string {
+	ext := filepath.Ext(f.path)
+	return strings.TrimSuffix(f.path, ext) + ".next" + ext
+}
+
+// Rotate has the chain of j go over to a new key, which takes the old one's place
+// in the file. One call at a time. A key that a rotation before has staged is
+// used, never replaced, since the chain may have gone over to it already.
+//
+// With file not empty the chain goes over to the key in it, and nothing is
+// written: that is for whoever gets keys from a secret store, and has the next
+// start read file.
+func (f *KeyFile) Rotate(j *Journal, file string) (*receipts.Event, error) {
+	if file != "" {
+		next, err := ReadKey(file)
+		if err != nil {
+			return nil, err
+		}
+		return j.RotateKey(next)
+	}
+	if err := f.stage(); err != nil {
+		return nil, err
+	}
+	change, err := j.RotateKey(f.Next)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Settle(change.Key.KID); err != nil {
+		return change, fmt.Errorf("the chain goes on with the key %s, and the next start tries again to give it its place: %w", change.Key.KID, err)
+	}
+	return change, nil
+}
+
+func (f *KeyFile) stage() error {
+	if f.Next != nil {
+		return nil
+	}
+	if info, err := os.Lstat(f.path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		return fmt.Errorf("signing key %s is a link, as secret stores make them: put a new key there by another name, and name its file to the rotation", f.path)
+	}
+	var err error
+	f.Next, err = makeKey(f.nextPath())
+	return err
+}
+
+// Settle gives the key that the chain goes on with the place of the current one.
+// A staged key that the chain has not gone over to stays for the next rotation.
+func (f *KeyFile) Settle(kid string) error {
+	if f.Next == nil || receipts.KeyID(publicOf(f.Next)) != kid {
+		return nil
+	}
+	if err := os.Rename(f.nextPath(), f.path); err != nil {
+		return fmt.Errorf("settle signing key: %w", err)
+	}
+	f.Key, f.Next = f.Next, nil
+	return durable.SyncDir(filepath.Dir(f.path))
+}
+
+// ReadKey reads an Ed25519 private key, PKCS#8 in PEM, from a file that only its
+// owner may read.
+func ReadKey(path string) (ed25519.PrivateKey, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("signing key: %w", err)

@@ -26,16 +26,16 @@ func TestLoadKey(t *testing.T) {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 	again, created, err := LoadKey(dir, "")
-	if err != nil || created || !again.Equal(key) {
-		t.Errorf("the second start: created %t, same key %t, %v", created, again.Equal(key), err)
+	if err != nil || created || !again.Key.Equal(key.Key) {
+		t.Errorf("the second start: created %t, same key %t, %v", created, again.Key.Equal(key.Key), err)
 	}
 	named, created, err := LoadKey(t.TempDir(), path)
-	if err != nil || created || !named.Equal(key) {
-		t.Errorf("a named file: created %t, same key %t, %v", created, named.Equal(key), err)
+	if err != nil || created || !named.Key.Equal(key.Key) {
+		t.Errorf("a named file: created %t, same key %t, %v", created, named.Key.Equal(key.Key), err)
 	}
 
 	o := options(dir)
-	o.Key = key
+	o.Key = key.Key
 	closeJournal(t, open(t, o))
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func TestLoadKeyRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ed := pemOf(t, good)
+	ed := pemOf(t, good.Key)
 	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)

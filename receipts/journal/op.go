@@ -30,6 +30,7 @@ const (
 	opBegin  opKind = iota // an intent: id, draft, dissolve
 	opFinish               // a receipt: id, record
 	opEvent                // an event: record
+	opRotate               // a key change: next; the writer makes the record
 )
 
 // op is what is queued for the writer, which owns it from then on.
@@ -41,6 +42,7 @@ type op struct {
 	draft    []byte
 	dissolve string
 	record   receipts.Record
+	next     *signer
 
 	closed string // id of the intent that the commit removes; set by the writer
 }
@@ -100,6 +102,9 @@ func (j *Journal) Finish(r *receipts.Receipt) *Commit {
 
 // Event appends e and returns once it is durable.
 func (j *Journal) Event(e *receipts.Event) error {
+	if e.Event == receipts.EventKeyChange {
+		return errors.New("event key_change: only RotateKey changes the key")
+	}
 	e.Head = j.anyHead
 	if err := receipts.Validate(e); err != nil {
 		return fmt.Errorf("event %s: %w", e.Event, err)

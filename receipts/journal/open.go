@@ -43,26 +43,21 @@ func Open(ctx context.Context, o Options) (*Journal, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	sign := newSigner(o.Key, o.Observer)
 	path := filepath.Join(o.Dir, fileName)
-	genesis, err := o.genesis(sign)
-	if err != nil {
-		return nil, fmt.Errorf("open journal: %w", err)
-	}
-	if err := o.ensure(path, genesis, sign); err != nil {
+	if err := o.ensure(path); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
-	s, c, err := openVerified(path, sign)
+	s, c, err := openVerified(path)
 	if err != nil {
 		return nil, err
 	}
 	if doubt := durable.Doubt(o.Dir); doubt != "" {
 		o.Logger.Warn("journal: the data directory is no place for evidence", "dir", o.Dir, "why", doubt)
 	}
-	j, first, err := o.prepare(s, c, sign)
+	j, first, err := o.prepare(s, c)
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -117,14 +112,25 @@ func (o *Options) genesis(sign *signer) (*receipts.Genesis, error) {
 }
 
 // ensure makes a journal where there is none.
-func (o *Options) ensure(path string, g *receipts.Genesis, sign *signer) error {
+func (o *Options) ensure(path string) error {
+	if o.Command {
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("no journal in %s: %w", o.Dir, err)
+		}
+		return nil
+	}
+	sign := newSigner(o.Key, o.Observer)
+	g, err := o.genesis(sign)
+	if err != nil {
+		return fmt.Errorf("open journal: %w", err)
+	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err // nil: it is there
 	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return fmt.Errorf("open journal: %w", err)
 	}
-	err := create(path, g, sign)
+	err = create(path, g, sign)
 	if errors.Is(err, fs.ErrExist) {
 		return nil // another process was first; its lock will tell
 	}
@@ -136,7 +142,7 @@ func (o *Options) ensure(path string, g *receipts.Genesis, sign *signer) error {
 
 // openVerified opens an existing journal for writing and believes nothing that
 // it has not checked.
-func openVerified(path string, sign *signer) (*store, *contents, error) {
+func openVerified(path string) (*store, *contents, error) {
 	s, err := openStore(path, false)
 	if err != nil {
 		return nil, nil, err
@@ -146,7 +152,7 @@ func openVerified(path string, sign *signer) (*store, *contents, error) {
 		err = s.check()
 	}
 	if err == nil {
-		err = verifyHead(c, path, sign)
+		err = verifyHead(c, path)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, s.close())
@@ -154,39 +160,38 @@ func openVerified(path string, sign *signer) (*store, *contents, error) {
 	return s, c, nil
 }
 
-// verifyHead checks the newest record's hash and signature. Signing is
-// deterministic (RFC 8032), so that our own key's signature can be made again.
-func verifyHead(c *contents, path string, sign *signer) error {
+// verifyHead checks the newest record's hash and signature. It may be the key
+// change itself, which the key before has signed.
+func verifyHead(c *contents, path string) error {
 	h := c.headRecord.RecordHead()
-	if h.KID != sign.kid {
-		return fmt.Errorf("journal %s is signed with the key %s, and the key given is %s: "+
-			"give it the key that it began with, or move the data directory away to begin a new chain", path, h.KID, sign.kid)
-	}
-	core := receipts.AppendCore(nil, c.headRecord)
-	if receipts.Hash(core) != h.ReceiptHash {
+	if receipts.Hash(receipts.AppendCore(nil, c.headRecord)) != h.ReceiptHash {
 		return &CorruptError{Path: path, Err: fmt.Errorf("record %d does not have the hash that it states", h.Chain.Seq)}
 	}
-	if receipts.Sign(sign.key, c.headRecord.RecordType(), core) != h.Signature {
-		return &CorruptError{Path: path, Err: fmt.Errorf("record %d is not signed by the key that it names", h.Chain.Seq)}
+	signing := slices.IndexFunc(c.keys, func(k receipts.ChainKey) bool { return k.KID == h.KID })
+	if signing < 0 {
+		return &CorruptError{Path: path, Err: fmt.Errorf("record %d is signed with the key %s, which the chain does not have", h.Chain.Seq, h.KID)}
+	}
+	if err := c.keys[signing].Verify(c.headRecord); err != nil {
+		return &CorruptError{Path: path, Err: fmt.Errorf("record %d: %w", h.Chain.Seq, err)}
 	}
 	return nil
 }
 
 // prepare makes the journal and starts its writer, which begins with what the
 // stop before has left to write.
-func (o *Options) prepare(s *store, c *contents, sign *signer) (j *Journal, first []*op, err error) {
-	if c.tenant != o.Tenant {
+func (o *Options) prepare(s *store, c *contents) (j *Journal, first []*op, err error) {
+	if c.tenant != o.Tenant && !o.Command {
 		return nil, nil, fmt.Errorf("journal %s belongs to tenant %q and cannot take records of %q: use another data directory",
 			s.path, c.tenant, o.Tenant)
 	}
 	j = &Journal{
 		path: s.path, maxOpen: int64(o.MaxOpen), logger: o.Logger, observer: o.Observer,
-		anyHead: receipts.Head{Chain: receipts.Chain{ID: c.chain, Seq: 2, Prev: anyDigest}, TS: c.head.TS, KID: sign.kid},
-		done:    make(chan struct{}), wake: make(chan struct{}, 1), changed: make(chan struct{}), head: c.head, store: s,
+		anyHead: receipts.Head{Chain: receipts.Chain{ID: c.chain, Seq: 2, Prev: anyDigest}, TS: c.head.TS, KID: c.headRecord.RecordHead().KID},
+		done:    make(chan struct{}), wake: make(chan struct{}, 1), changed: make(chan struct{}), head: c.head, keys: c.keys, store: s,
 	}
 	j.open.Store(int64(len(c.intents)))
 	w := &writer{
-		j: j, sign: sign, clock: newClock(o.hooks.clock, c.head.TS),
+		j: j, known: o.signers(), clock: newClock(o.hooks.clock, c.head.TS),
 		commit: o.hooks.commit, resume: o.hooks.resume, alloc: o.hooks.allocate,
 	}
 	if err := w.adopt(s, c); err != nil && isFull(err) {
@@ -205,7 +210,10 @@ func (o *Options) prepare(s *store, c *contents, sign *signer) (j *Journal, firs
 
 // adopt makes what the file holds the writer's state.
 func (w *writer) adopt(s *store, c *contents) error {
-	w.store, w.head, w.hops = s, c.head, c.hops
+	w.store, w.head, w.hops, w.keys = s, c.head, c.hops, c.keys
+	if err := w.takeKey(s.path); err != nil {
+		return err
+	}
 	w.intents = make(map[string]int64, len(c.intents))
 	var held int64
 	for id, draft := range c.intents {
@@ -244,7 +252,9 @@ func (j *Journal) recovery(o *Options, c *contents, behind time.Duration) ([]*op
 		}
 		ops = append(ops, op)
 	}
-	event(&receipts.Event{Event: receipts.EventStart, Build: o.Build, PolicyVersion: o.PolicyVersion})
+	if !o.Command {
+		event(&receipts.Event{Event: receipts.EventStart, Build: o.Build, PolicyVersion: o.PolicyVersion})
+	}
 	return ops, nil
 }
 

@@ -86,7 +86,7 @@ func TestOpenRefuses(t *testing.T) {
 			}),
 		},
 		{
-			name: "the head's signature", as: is[*CorruptError], want: []string{"not signed"},
+			name: "the head's signature", as: is[*CorruptError], want: []string{"did not sign"},
 			damage: editing(func(tx *bbolt.Tx) error {
 				k, line := headOf(tx)
 				i := bytes.Index(line, []byte(`"signature":"`)) + len(`"signature":"`)

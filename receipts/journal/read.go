@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/signet-egress/signet/receipts"
 )
 
 // What one read transaction takes at most. It copies and ends, since pages that
@@ -87,6 +90,7 @@ func (j *Journal) view(f func(*bbolt.Tx) error) error {
 type Reader struct {
 	store   *store
 	head    Head
+	keys    []receipts.ChainKey
 	intents int
 }
 
@@ -107,11 +111,14 @@ func OpenReader(dir string) (*Reader, error) {
 		_ = s.close() // only read
 		return nil, err
 	}
-	return &Reader{store: s, head: c.head, intents: len(c.intents)}, nil
+	return &Reader{store: s, head: c.head, keys: c.keys, intents: len(c.intents)}, nil
 }
 
 // Head is the newest record.
 func (r *Reader) Head() Head { return r.head }
+
+// Keys are the keys of the chain, the one that signs last.
+func (r *Reader) Keys() []receipts.ChainKey { return slices.Clone(r.keys) }
 
 // OpenIntents counts the exchanges that a crash cut short. They become receipts
 // when the sidecar starts next.

@@ -111,7 +111,13 @@ type ranger interface {
 // verify reads the whole chain and has it verified as a third party would.
 func verify(t tester, from ranger) chain {
 	t.Helper()
-	keys, err := receipts.ParseJWKS(receipts.JWKS(receipts.ChainKey{PublicKey: publicOf(testKey)}))
+	return verifyWith(t, from, testKey)
+}
+
+// verifyWith does that for a chain that begins with first.
+func verifyWith(t tester, from ranger, first ed25519.PrivateKey) chain {
+	t.Helper()
+	keys, err := receipts.ParseJWKS(receipts.JWKS(receipts.ChainKey{PublicKey: publicOf(first)}))
 	if err != nil {
 		t.Fatal(err)
 	}

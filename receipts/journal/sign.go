@@ -42,13 +42,13 @@ func (s *signer) appendLine(dst []byte, rec receipts.Record, core []byte) []byte
 }
 
 // signAll gives every entry its line, on all cores.
-func (s *signer) signAll(entries []entry) {
+func signAll(entries []entry) {
 	workers := min(runtime.GOMAXPROCS(0), len(entries))
 	var next atomic.Int64
 	work := func() {
 		for i := int(next.Add(1)) - 1; i < len(entries); i = int(next.Add(1)) - 1 {
 			e := &entries[i]
-			e.line = s.appendLine(e.line[:0], e.record, e.core)
+			e.line = e.sign.appendLine(e.line[:0], e.record, e.core)
 		}
 	}
 	var wg sync.WaitGroup

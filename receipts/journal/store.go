@@ -28,6 +28,7 @@ var (
 	metaBucket    = []byte("meta")    // format, chain, tenant
 	intentsBucket = []byte("intents") // receipt id → draft receipt, encoding/json
 	recordsBucket = []byte("records") // seq, 8 bytes big-endian → canonical line
+	keysBucket    = []byte("keys")    // seq, as in records → the line there that introduces a key: the genesis, key changes
 	tracesBucket  = []byte("traces")  // seq of a trace's newest hop → hop, hash, trace id; see hopIndex
 )
 
@@ -135,6 +136,7 @@ type contents struct {
 	chain, tenant string
 	head          Head
 	headRecord    receipts.Record
+	keys          []receipts.ChainKey // the last one signs
 	txid          int
 	used          int64             // bytes of the file that bbolt has handed out
 	intents       map[string][]byte // drafts by receipt id
@@ -151,6 +153,9 @@ func (s *store) load() (*contents, error) {
 			return err
 		}
 		if err := c.loadHead(tx); err != nil {
+			return err
+		}
+		if err := c.loadKeys(tx.Bucket(keysBucket)); err != nil {
 			return err
 		}
 		if err := c.loadIntents(tx); err != nil {
@@ -176,7 +181,7 @@ func (c *contents) loadMeta(tx *bbolt.Tx) error {
 	if found := string(meta.Get(formatKey)); found != format {
 		return &VersionError{Found: found}
 	}
-	for _, name := range [][]byte{intentsBucket, recordsBucket, tracesBucket} {
+	for _, name := range [][]byte{intentsBucket, recordsBucket, keysBucket, tracesBucket} {
 		if tx.Bucket(name) == nil {
 			return fmt.Errorf("bucket %s is missing", name)
 		}
@@ -204,6 +209,29 @@ func (c *contents) loadHead(tx *bbolt.Tx) error {
 	c.head = Head{Chain: c.chain, Seq: h.Chain.Seq, Hash: h.ReceiptHash, TS: h.TS}
 	c.headRecord = rec
 	return nil
+}
+
+func (c *contents) loadKeys(b *bbolt.Bucket) error {
+	var introductions []receipts.Record
+	err := b.ForEach(func(k, line []byte) error {
+		rec, err := receipts.Decode(line)
+		if err != nil {
+			return fmt.Errorf("key %x: %w", k, err)
+		}
+		if h := rec.RecordHead(); len(k) != 8 || h.Chain.Seq != seqOf(k) || h.Chain.ID != c.chain || h.Chain.Seq > c.head.Seq {
+			return fmt.Errorf("key %x is introduced by seq %d of chain %s, and the newest record is seq %d of %s",
+				k, h.Chain.Seq, h.Chain.ID, c.head.Seq, c.chain)
+		}
+		introductions = append(introductions, rec)
+		return nil
+	})
+	if err == nil {
+		c.keys, err = receipts.Introduced(introductions)
+	}
+	if err == nil && len(c.keys) == 0 {
+		err = errors.New("it holds no key")
+	}
+	return err
 }
 
 func (c *contents) loadIntents(tx *bbolt.Tx) error {

@@ -14,20 +14,23 @@ import (
 // of it is read again.
 type writer struct {
 	j      *Journal
-	sign   *signer
+	sign   *signer             // signs the next record
+	known  map[string]*signer  // by kid: all that this process can sign with
+	keys   []receipts.ChainKey // of the chain; the last one is sign's
 	clock  *clock
 	commit func(*bbolt.Tx) error // (*bbolt.Tx).Commit outside tests
 	resume time.Duration
 	alloc  allocator
 
-	store   *store
-	txid    int // of the newest transaction begun
-	head    Head
-	hops    *hopIndex
-	intents map[string]int64 // open intents and the room held for each
-	reserve *reserve
-	pending int64         // room that the group under way takes from the reserve
-	step    time.Duration // of the clock, not yet on record
+	store    *store
+	txid     int // of the newest transaction begun
+	head     Head
+	hops     *hopIndex
+	intents  map[string]int64 // open intents and the room held for each
+	reserve  *reserve
+	pending  int64         // room that the group under way takes from the reserve
+	rotating bool          // the group under way changes the key
+	step     time.Duration // of the clock, not yet on record
 
 	entries []entry // of the group under way; the buffers are used again
 	spare   []*op   // the queue's other half
@@ -36,6 +39,7 @@ type writer struct {
 // entry is a record of the group under way.
 type entry struct {
 	record  receipts.Record
+	sign    *signer
 	core    []byte
 	line    []byte
 	hop     []byte // the trace's entry, for a receipt
@@ -99,7 +103,7 @@ func (w *writer) write(group []*op) {
 			return
 		}
 		w.place(ops)
-		w.sign.signAll(w.entries)
+		signAll(w.entries)
 		err := w.transact(ops)
 		if err == nil {
 			w.settle(ops)
@@ -121,15 +125,21 @@ func (w *writer) place(ops []*op) {
 		w.link(&receipts.Event{Event: receipts.EventClockStep, Clock: &receipts.ClockStep{StepMS: w.step.Milliseconds()}}, ts)
 	}
 	for _, o := range ops {
+		if o.next != nil {
+			o.record = w.keyChange(o.next)
+		}
 		if o.record != nil {
 			w.link(o.record, ts)
+		}
+		if o.next != nil {
+			w.changeKey(o)
 		}
 	}
 }
 
 func (w *writer) link(rec receipts.Record, ts time.Time) {
 	e := w.nextEntry()
-	e.record = rec
+	e.record, e.sign = rec, w.sign
 	h := rec.RecordHead()
 	*h = receipts.Head{
 		Chain: receipts.Chain{ID: w.head.Chain, Seq: w.head.Seq + 1, Prev: w.head.Hash},
@@ -213,6 +223,11 @@ func (w *writer) put(tx *bbolt.Tx, ops []*op) error {
 		if err := records.Put(key[:], e.line); err != nil {
 			return err
 		}
+		if e.introduces() {
+			if err := tx.Bucket(keysBucket).Put(key[:], e.line); err != nil {
+				return err
+			}
+		}
 		if len(e.hop) == 0 {
 			continue
 		}
@@ -232,7 +247,7 @@ func (w *writer) put(tx *bbolt.Tx, ops []*op) error {
 // settle tells everybody that the group is durable.
 func (w *writer) settle(ops []*op) {
 	w.step = 0
-	w.j.publish(w.head)
+	w.j.publish(w.head, w.keys)
 	for _, o := range ops {
 		if o.closed != "" {
 			w.j.open.Add(-1)
@@ -248,7 +263,7 @@ func (w *writer) forget() {
 		w.entries = nil
 	}
 	for i := range w.entries {
-		w.entries[i].record = nil
+		w.entries[i].record, w.entries[i].sign = nil, nil
 	}
 }
 

@@ -87,7 +87,7 @@ func openJournal(ctx context.Context, part string, c *config.Config, set *rulese
 	if err != nil {
 		return nil, nil, err
 	}
-	j, err := journal.Open(ctx, journal.Options{Dir: c.Data, Key: key, Tenant: c.Tenant, Agent: c.Agent, Build: "bench", PolicyVersion: set.Version})
+	j, err := journal.Open(ctx, journal.Options{Dir: c.Data, Key: key.Key, Tenant: c.Tenant, Agent: c.Agent, Build: "bench", PolicyVersion: set.Version})
 	if err != nil {
 		return nil, nil, err
 	}
