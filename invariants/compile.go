@@ -22,13 +22,16 @@ import (
 	"cel.dev/cel-go/common/ast"
 )
 
-// Rule is one invariant.
+// Rule is one invariant: an expression or a ready-made one.
 type Rule struct {
 	// ID names the rule in denials, receipts and metrics: letters, digits and
 	// . _ - up to 64. It is unique in a contract.
 	ID string
 	// Check is the expression that must be true.
 	Check string
+	// Use is the name of a ready-made rule, and With are its parameters.
+	Use  string
+	With With
 }
 
 // Options bound what rules may take. Zero fields have their defaults.
@@ -74,7 +77,7 @@ type Program struct {
 
 type compiledRule struct {
 	id    string
-	check *evaluator
+	check check
 }
 
 var ruleID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
@@ -83,8 +86,8 @@ var ruleID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 func Compile(rules []Rule, o Options) (*Program, error) {
 	p := &Program{options: o.effective()}
 	var problems []error
-	for _, rule := range rules {
-		if err := p.add(rule); err != nil {
+	for i := range rules {
+		if err := p.add(&rules[i]); err != nil {
 			problems = append(problems, err)
 		}
 	}
@@ -96,23 +99,41 @@ func Compile(rules []Rule, o Options) (*Program, error) {
 	return p, nil
 }
 
-func (p *Program) add(rule Rule) error {
+func (p *Program) add(rule *Rule) error {
 	switch {
 	case !ruleID.MatchString(rule.ID):
 		return &CompileError{Rule: rule.ID, Problem: "an id is letters, digits and . _ -, up to 64, and starts with a letter or a digit"}
 	case slices.ContainsFunc(p.rules, func(r compiledRule) bool { return r.id == rule.ID }):
 		return &CompileError{Rule: rule.ID, Problem: "another rule has this id"}
 	}
-	check, err := compile(rule.ID, rule.Check, p.options)
+	c, names, err := compileRule(rule, p.options)
 	if err != nil {
 		return err
 	}
-	if t := check.result; t != cel.BoolType && t != cel.DynType {
-		return &CompileError{Rule: rule.ID, Problem: fmt.Sprintf("a check is true or false, and this is a %s", cel.FormatCELType(t))}
-	}
-	p.rules = append(p.rules, compiledRule{id: rule.ID, check: check})
-	p.names = append(p.names, check.names...)
+	p.rules = append(p.rules, compiledRule{id: rule.ID, check: c})
+	p.names = append(p.names, names...)
 	return nil
+}
+
+func compileRule(rule *Rule, o Options) (check, []string, error) {
+	if (rule.Check == "") == (rule.Use == "") {
+		return nil, nil, &CompileError{Rule: rule.ID, Problem: "a rule has a check or uses a ready-made one: one of the two"}
+	}
+	if rule.Use != "" {
+		c, names, err := compileReadyMade(rule)
+		if err != nil {
+			return nil, nil, &CompileError{Rule: rule.ID, Problem: err.Error()}
+		}
+		return c, names, nil
+	}
+	e, err := compile(rule.ID, rule.Check, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	if t := e.result; t != cel.BoolType && t != cel.DynType {
+		return nil, nil, &CompileError{Rule: rule.ID, Problem: fmt.Sprintf("a check is true or false, and this is a %s", cel.FormatCELType(t))}
+	}
+	return e, e.names, nil
 }
 
 // Names are the member names that the rules use, sorted. A document in which

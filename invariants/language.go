@@ -212,21 +212,14 @@ func index(v ref.Val) ref.Val {
 }
 
 func valueFunctions() []cel.EnvOption {
-	text := func(name string, holds func(s, t string) bool) cel.EnvOption {
-		return declare(name, cel.SingletonBinaryBinding(func(a, b ref.Val) ref.Val {
-			s, ok := a.(types.String)
-			t, also := b.(types.String)
-			if !ok || !also {
-				return types.NewErr("%s with %s and %s", name, aValue(a), aValue(b))
-			}
-			return types.Bool(holds(string(s), string(t)))
-		}), method(name, cel.BoolType, cel.StringType, cel.StringType))
+	relation := func(name string, holds func(s, t string) bool) cel.EnvOption {
+		return declare(name, onStrings(name, holds), method(name, cel.BoolType, cel.StringType, cel.StringType))
 	}
 	return []cel.EnvOption{
 		declare("size", cel.SingletonUnaryBinding(size),
 			sig("size_string", decimalType, cel.StringType), sig("size_list", decimalType, listOfA), sig("size_map", decimalType, mapOfB),
 			method("string_size", decimalType, cel.StringType), method("list_size", decimalType, listOfA), method("map_size", decimalType, mapOfB)),
-		text("contains", strings.Contains), text("startsWith", strings.HasPrefix), text("endsWith", strings.HasSuffix),
+		relation("contains", strings.Contains), relation("startsWith", strings.HasPrefix), relation("endsWith", strings.HasSuffix),
 		declare("matches", cel.SingletonBinaryBinding(matches), method("matches", cel.BoolType, cel.StringType, cel.StringType)),
 		declare(fnDecimal, cel.SingletonUnaryBinding(toDecimal),
 			sig("decimal_string", decimalType, cel.StringType), sig("decimal_decimal", decimalType, decimalType)),
@@ -234,8 +227,21 @@ func valueFunctions() []cel.EnvOption {
 			sig("string_decimal", cel.StringType, decimalType), sig("string_string", cel.StringType, cel.StringType)),
 		declare("sum", cel.SingletonFunctionBinding(sum),
 			sig("sum_list", decimalType, listOfA), sig("sum_at", decimalType, listOfA, cel.StringType)),
+		declare("look_alike", onStrings("look_alike", lookAlike), sig("look_alike", cel.BoolType, cel.StringType, cel.StringType)),
 		declare("equal_exact", cel.SingletonBinaryBinding(equalExact), sig("equal_exact", cel.BoolType, cel.DynType, cel.DynType)),
 	}
+}
+
+// onStrings tells of two strings whether something holds.
+func onStrings(name string, holds func(s, t string) bool) cel.FunctionOpt {
+	return cel.SingletonBinaryBinding(func(a, b ref.Val) ref.Val {
+		s, ok := a.(types.String)
+		t, also := b.(types.String)
+		if !ok || !also {
+			return types.NewErr("%s with %s and %s", name, aValue(a), aValue(b))
+		}
+		return types.Bool(holds(string(s), string(t)))
+	})
 }
 
 // size counts a string's characters, an array's elements, an object's members.
