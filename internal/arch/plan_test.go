@@ -72,7 +72,7 @@ var plan = map[string]room{
 		outside: []string{"net", "net/http", "os", "os/exec", "syscall"},
 	},
 	"receipts/journal": {
-		own:     []string{"internal/durable", "receipts"},
+		own:     []string{"internal/boltfile", "internal/durable", "receipts"},
 		modules: []string{"github.com/google/uuid", "go.etcd.io/bbolt", "golang.org/x/sys/unix"},
 		outside: []string{"net", "net/http"},
 	},
@@ -85,6 +85,9 @@ var plan = map[string]room{
 	},
 
 	// Leaves.
+	"internal/boltfile": {
+		outside: []string{"net", "net/http"},
+	},
 	"internal/config": {
 		modules: []string{"github.com/spf13/viper", "github.com/subosito/gotenv", "go.yaml.in/yaml/v3"},
 	},

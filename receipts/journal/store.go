@@ -14,6 +14,7 @@ import (
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"github.com/signet-egress/signet/internal/boltfile"
 	"github.com/signet-egress/signet/internal/durable"
 	"github.com/signet-egress/signet/receipts"
 )
@@ -107,7 +108,7 @@ func openChecked(name string, flag int, mode fs.FileMode) (_ *os.File, err error
 	if err := durable.TryLock(f, flag&os.O_RDWR != 0); err != nil {
 		return nil, fmt.Errorf("lock journal %s: %w", name, err)
 	}
-	if err := checkPages(f); err != nil {
+	if err := boltfile.Check(f); err != nil {
 		return nil, &CorruptError{Path: name, Err: err}
 	}
 	return f, nil

@@ -1,4 +1,5 @@
-package journal
+// Package boltfile looks into bbolt's files before bbolt does.
+package boltfile
 
 import (
 	"bytes"
@@ -49,8 +50,8 @@ type pageWalk struct {
 	bufs     [maxPageDepth + 2][]byte // the page under way on each level
 }
 
-// checkPages is nil for a file that bbolt can open and read without a panic.
-func checkPages(f *os.File) error {
+// Check is nil for a file that bbolt can open and read without a panic.
+func Check(f *os.File) error {
 	m, err := readMeta(f)
 	if err != nil {
 		return err
@@ -63,7 +64,7 @@ func checkPages(f *os.File) error {
 		return fmt.Errorf("cut off: %d bytes of at least %d", info.Size(), int64(m.pages)*m.pageSize)
 	}
 	if m.freelist != noFreelist {
-		return errors.New("it holds a free list, which signet never writes")
+		return errors.New("it holds a free list, which Signet never writes")
 	}
 	w := &pageWalk{f: f, pageSize: m.pageSize, pages: m.pages, seen: make([]bool, m.pages)}
 	return w.page(m.root, 0, span{})
@@ -88,7 +89,7 @@ func readMeta(f *os.File) (boltMeta, error) {
 		}
 	}
 	if !found {
-		return boltMeta{}, errors.New("no valid meta page: not a journal, or its beginning is overwritten")
+		return boltMeta{}, errors.New("no valid meta page: not a bbolt file, or its beginning is overwritten")
 	}
 	return newest, nil
 }
