@@ -24,7 +24,7 @@ type File struct {
 // thing that is wrong, in the same order, and says how many there are beyond the first
 // hundred.
 func Compile(files []File) (*Policy, error) {
-	c := compiler{policy: &Policy{}, named: make(map[string]string)}
+	c := compiler{Reader: new(strictyaml.Reader), policy: &Policy{}, named: make(map[string]string)}
 	for _, f := range files {
 		c.file(f)
 	}
@@ -39,7 +39,7 @@ func Compile(files []File) (*Policy, error) {
 
 // compiler fills a policy from files, one after the other.
 type compiler struct {
-	strictyaml.Reader
+	*strictyaml.Reader
 	rule     string // name of the rule that is being read; "" outside of one
 	policy   *Policy
 	rules    int
@@ -114,6 +114,7 @@ func (c *compiler) allow(n *yaml.Node) {
 	r.opaque = c.Truth(keys["opaque"], "opaque")
 	r.denyECH = c.deniesECH(keys["ech"])
 	r.limits = c.limits(keys["limits"])
+	c.policy.rules = append(c.policy.rules, r)
 	c.consistent(n, r, keys)
 	for _, h := range c.List(keys["hosts"], "hosts") {
 		p, ok := c.host(h)
@@ -124,7 +125,7 @@ func (c *compiler) allow(n *yaml.Node) {
 			c.Complain(h, "%q is a wildcard over a public suffix, under which anybody can register a name; name the hosts or a domain below it", h.Value)
 			continue
 		}
-		r.hosts = append(r.hosts, p.text)
+		r.hosts = append(r.hosts, p)
 		c.policy.allow.add(p, r)
 		if r.intercept {
 			c.policy.intercept = append(c.policy.intercept, p.text)

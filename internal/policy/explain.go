@@ -112,7 +112,7 @@ func (r *rule) changes(req *Request, listed bool) []string {
 	t := &req.Target
 	var c changes
 	if !listed {
-		c.add("hosts", r.hosts, t.Host)
+		c.add("hosts", hostTexts(r.hosts), t.Host)
 	}
 	if r.agents != nil && !slices.Contains(r.agents, req.Agent) {
 		c.add("agents", r.agents, req.Agent)

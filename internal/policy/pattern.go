@@ -57,6 +57,14 @@ func parseHostPattern(s string) (hostPattern, error) {
 	return p, nil
 }
 
+func hostTexts(patterns []hostPattern) []string {
+	texts := make([]string, len(patterns))
+	for i, p := range patterns {
+		texts[i] = p.text
+	}
+	return texts
+}
+
 // coversPublicSuffix tells whether names that match belong to whoever registers
 // them: a wildcard over a top-level domain, or over a suffix under which the
 // public can register (publicsuffix.org), such as github.io.

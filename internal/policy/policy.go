@@ -21,6 +21,7 @@ const (
 // The policy of no files denies everything.
 type Policy struct {
 	mode        Mode
+	rules       []*rule
 	allow       hostIndex
 	deny        hostIndex
 	suspicious  []suspicious

@@ -7,7 +7,7 @@ import "slices"
 type rule struct {
 	index     int // place among all rules of all files
 	name      string
-	hosts     []string // the patterns' texts
+	hosts     []hostPattern
 	schemes   schemes
 	ports     []uint16
 	methods   []string
