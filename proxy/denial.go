@@ -30,6 +30,9 @@ type denial struct {
 	detail  string           // for the agent; never a peer's text
 	err     error            // for the log
 
+	contract   string   // that refused the body; "" where none did
+	violations []string // ids of its rules that do not hold
+
 	retryAfter time.Duration // when trying again may help; 0 unknown
 }
 
@@ -92,14 +95,16 @@ func (d *denial) code() int { return cmp.Or(d.status, statusOf(d.reason)) }
 
 // problem is the body of a denial: RFC 9457, with Signet's own members.
 type problem struct {
-	Title     string `json:"title"`
-	Status    int    `json:"status"`
-	Detail    string `json:"detail,omitempty"`
-	Reason    string `json:"reason"`
-	Rule      string `json:"rule,omitempty"`
-	Host      string `json:"host,omitempty"`
-	Hint      string `json:"hint,omitempty"`
-	ReceiptID string `json:"receipt_id,omitempty"`
+	Title      string   `json:"title"`
+	Status     int      `json:"status"`
+	Detail     string   `json:"detail,omitempty"`
+	Reason     string   `json:"reason"`
+	Rule       string   `json:"rule,omitempty"`
+	Host       string   `json:"host,omitempty"`
+	Contract   string   `json:"contract,omitempty"`
+	Violations []string `json:"violations,omitempty"`
+	Hint       string   `json:"hint,omitempty"`
+	ReceiptID  string   `json:"receipt_id,omitempty"`
 }
 
 // answerTo is the whole answer for one denied exchange.
@@ -115,7 +120,7 @@ func (d *denial) answer(rule, host, receiptID string) *answerTo {
 	a := &answerTo{status: d.code(), reason: d.reason, header: make(http.Header, 6)}
 	p := problem{
 		Title: http.StatusText(a.status), Status: a.status, Detail: d.detail, Reason: string(d.reason),
-		Rule: rule, Host: host, Hint: d.reason.Hint(), ReceiptID: receiptID,
+		Rule: rule, Host: host, Contract: d.contract, Violations: d.violations, Hint: d.reason.Hint(), ReceiptID: receiptID,
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

@@ -53,6 +53,12 @@ type exchange struct {
 	bounds        bounds
 	releaseLimits func() // nil: nothing was taken
 
+	contract  Contract // that its bodies are held to; nil: none
+	terms     Terms    // of contract
+	came      *digest  // the body as the agent sends it; nil where it is not inspected
+	inspected *Inspected
+	answered  *kept // the answer, as far as it has come; nil where nothing of it is remembered
+
 	sent, received *digest // bodies; nil where there is none to tell of
 	end            end     // what the agent has not seen yet
 }
@@ -211,15 +217,15 @@ func (x *exchange) decide() error {
 	if x.unknown != nil {
 		return deny(policy.AuthRequired, "", x.unknown)
 	}
-	x.decision = x.snap.Policy.Decide(&policy.Request{
-		Target: x.target, Method: x.r.Method, Agent: x.agent, Tunnel: x.r.Method == http.MethodConnect,
-	})
+	request := policy.Request{Target: x.target, Method: x.r.Method, Agent: x.agent, Tunnel: x.r.Method == http.MethodConnect}
+	x.decision = x.snap.Policy.Decide(&request)
 	d := &x.decision
 	x.receipt.Policy.Allowed, x.receipt.Policy.Reason, x.receipt.Policy.Rule = d.Allowed, string(d.Reason), d.Rule
 	x.receipt.Policy.Flags = d.Flags
 	if !d.Carries() {
 		return deny(d.Reason, "", nil)
 	}
+	x.fallsUnder(&request)
 	// An intercepted CONNECT is nearly always dissolved: its line waits.
 	if !d.Intercept || x.r.Method != http.MethodConnect {
 		x.logged = true
@@ -279,6 +285,9 @@ func (x *exchange) settle(err error) {
 		x.releaseLimits()
 	}
 	d := x.conclude(err)
+	if x.inspected != nil {
+		x.inspected.Release()
+	}
 	if x.needsReceipt(d) {
 		commit := x.p.Journal.Finish(x.receipt)
 		x.end.flush()
@@ -288,6 +297,7 @@ func (x *exchange) settle(err error) {
 	}
 	x.report(d)
 	if d == nil {
+		x.remember()
 		x.end.release()
 		return
 	}

@@ -35,14 +35,19 @@ func (x *exchange) forward(ctx context.Context) error {
 	}()
 	moved := func(int) { idle.Reset(x.p.Timeouts.Idle) }
 
-	x.sent = newDigest(x.requestBody(), x.bounds.up, moved)
 	end := x.end.(*answerEnd)
-	if x.r.ContentLength != 0 {
-		end.request = x.sent
+	body, length := x.checkedBody()
+	if body != nil {
+		x.sent = newDigest(body, 0, moved)
+	} else {
+		x.sent, length = newDigest(x.requestBody(), x.bounds.up, moved), x.r.ContentLength
+		if length != 0 {
+			end.request = x.sent
+		}
 	}
 	route := x.route()
 	route.Informational = end.informational
-	resp, err := x.p.Upstream.RoundTrip(x.outbound(WithRoute(ctx, route)))
+	resp, err := x.p.Upstream.RoundTrip(x.outbound(WithRoute(ctx, route), length))
 	end.finalAnswer()
 	x.describeConn(route)
 	if err != nil {
@@ -68,7 +73,7 @@ func (x *exchange) forward(ctx context.Context) error {
 	buf := x.p.buffers.get()
 	defer x.p.buffers.put(buf)
 	end.header(resp, x.receipt.ReceiptID)
-	if err := end.stream(resp, x.received, *buf); err != nil {
+	if err := end.stream(resp, x.keep(resp, x.received), *buf); err != nil {
 		return x.streamFailure(ctx, err)
 	}
 	return nil
@@ -85,8 +90,9 @@ func (x *exchange) route() *Route {
 }
 
 // outbound is the request as it leaves: made anew from the target and the
-// cleaned header, never from the agent's bytes.
-func (x *exchange) outbound(ctx context.Context) *http.Request {
+// cleaned header, never from the agent's bytes. length is the body's; negative
+// where it is not known.
+func (x *exchange) outbound(ctx context.Context, length int64) *http.Request {
 	scheme := "http"
 	if x.target.Scheme == "https" || x.target.Scheme == "wss" {
 		scheme = "https"
@@ -103,6 +109,7 @@ func (x *exchange) outbound(ctx context.Context) *http.Request {
 	if trailers {
 		h["Te"] = []string{"trailers"}
 	}
+	x.suitContract(h)
 	if x.target.Scheme == "http" {
 		h["Via"] = append(h["Via"][:len(h["Via"]):len(h["Via"])], "1.1 "+x.p.Via)
 	}
@@ -110,11 +117,11 @@ func (x *exchange) outbound(ctx context.Context) *http.Request {
 		h["User-Agent"] = []string{""} // keeps net/http from adding its own
 	}
 	out := &http.Request{
-		Method: x.r.Method, Host: x.target.HostHeader(), Header: h, ContentLength: x.r.ContentLength,
+		Method: x.r.Method, Host: x.target.HostHeader(), Header: h, ContentLength: length,
 		URL:   originURL(scheme, &x.target),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
-	if x.r.ContentLength != 0 {
+	if length != 0 {
 		out.Body = x.sent
 	}
 	return out.WithContext(ctx)

@@ -10,7 +10,7 @@ import (
 )
 
 // ServeHTTP takes one exchange through the pipeline: accept, target, decide,
-// pin, intent, connect and carry, receipt. Every way out is settle.
+// pin, intent, payload, connect and carry, receipt. Every way out is settle.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.live.enter()
 	defer p.live.leave()
@@ -42,6 +42,9 @@ func (x *exchange) carry(ctx context.Context) error {
 		return err
 	}
 	if err := x.intend(); err != nil {
+		return err
+	}
+	if err := x.inspect(ctx); err != nil {
 		return err
 	}
 	switch {

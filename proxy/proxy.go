@@ -26,10 +26,11 @@ import (
 // Snapshot is what one exchange is decided by. It is immutable; an exchange
 // holds the one that it began with to its end.
 type Snapshot struct {
-	Policy  *policy.Policy
-	Version string          // of the policy, as in receipts
-	Guard   *resolver.Guard // the policy's address holes and what never opens
-	Agents  Agents          // who may use the proxy
+	Policy    *policy.Policy
+	Version   string          // of the policy, as in receipts
+	Guard     *resolver.Guard // the policy's address holes and what never opens
+	Agents    Agents          // who may use the proxy
+	Contracts Contracts       // what bodies must be; nil: nothing
 }
 
 // Journal makes intents and receipts durable.

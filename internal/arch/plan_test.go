@@ -26,7 +26,7 @@ var plan = map[string]room{
 	},
 	"internal/sidecar": {
 		own: []string{
-			"internal/config", "internal/durable", "internal/metrics", "internal/policy", "internal/ruleset",
+			"internal/config", "internal/durable", "internal/metrics", "internal/payload", "internal/policy", "internal/ruleset",
 			"proxy", "proxy/mitm", "receipts", "receipts/journal", "resolver",
 		},
 		modules: []string{"github.com/fsnotify/fsnotify", "golang.org/x/sync"},
@@ -54,13 +54,21 @@ var plan = map[string]room{
 		outside: []string{"io/fs", "net", "net/http", "os", "os/exec", "syscall"},
 	},
 	"internal/ruleset": {
-		own:     []string{"internal/policy", "internal/strictyaml"},
+		own:     []string{"internal/payload", "internal/policy", "internal/strictyaml"},
 		modules: []string{"github.com/gowebpki/jcs"},
 		outside: []string{"net", "net/http"},
 	},
 	"invariants": {
 		own:     []string{"internal/jsonx"}, // what rules look at
 		modules: []string{"cel.dev/cel-go", "github.com/cockroachdb/apd/v3", "golang.org/x/text/unicode/norm"},
+		outside: []string{"io/fs", "net", "net/http", "os", "os/exec", "syscall"},
+	},
+	"internal/payload": {
+		own: []string{"internal/jsonx", "internal/policy", "internal/strictyaml", "invariants"},
+		modules: []string{
+			"github.com/andybalholm/brotli", "github.com/cockroachdb/apd/v3", "github.com/go-json-experiment/json/jsontext",
+			"github.com/klauspost/compress", "github.com/santhosh-tekuri/jsonschema/v6", "go.yaml.in/yaml/v3", "golang.org/x/text",
+		},
 		outside: []string{"io/fs", "net", "net/http", "os", "os/exec", "syscall"},
 	},
 	"resolver": {

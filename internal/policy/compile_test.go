@@ -35,7 +35,7 @@ addresses: {permit: []}
 `, `
 p.yaml:3: unknown key "rule" (did you mean rules?)
 p.yaml:4: limits is empty; leave the key out, or limit something
-p.yaml:5: unknown key "<<" (known here: version, mode, rules, deny, patterns, limits, addresses)
+p.yaml:5: unknown key "<<" (known here: version, mode, rules, deny, patterns, limits, addresses, contracts)
 p.yaml:7: rule "a": unknown key "port" (did you mean ports?)
 p.yaml:7: rule "a": unknown key "methds" (did you mean methods?)
 p.yaml:7: rule "a": unknown key "intercepted" (did you mean intercept?)

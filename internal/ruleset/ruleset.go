@@ -1,4 +1,5 @@
-// Package ruleset loads a policy from disk into one immutable, versioned value.
+// Package ruleset loads a policy directory, with its contracts and schemas, into
+// one immutable, versioned value.
 package ruleset
 
 import (
@@ -16,6 +17,7 @@ import (
 
 	"github.com/gowebpki/jcs"
 
+	"github.com/signet-egress/signet/internal/payload"
 	"github.com/signet-egress/signet/internal/policy"
 )
 
@@ -25,14 +27,17 @@ const maxBytes = 16_000_000
 
 // Set is what one exchange is decided by, from its start to its end.
 type Set struct {
-	Policy  *policy.Policy
-	Version string // "sha256:" and the digest of the files, see version
+	Policy    *policy.Policy
+	Contracts *payload.Set
+	Version   string // "sha256:" and the digest of the files, see version
 }
 
-// Load reads a policy file, or the *.yaml and *.yml files of a directory. In a
-// mounted ConfigMap or Secret all files are of one generation. An empty file is
+// Load reads a policy file, or the *.yaml and *.yml files of a directory and the
+// *.json files beside them, which are the schemas of its contracts. In a mounted
+// ConfigMap or Secret all files are of one generation. An empty file is
 // a policy that denies everything; a directory without a policy file is an
-// error. Errors of the files themselves are those of policy.Compile, joined.
+// error. Errors of the files themselves are those of policy.Compile, or where
+// there are none of payload.Compile, joined.
 func Load(path string) (*Set, error) {
 	if path == "" {
 		return nil, errors.New("no policy is named; set policy in the configuration, SIGNET_POLICY in the environment, or --policy")
@@ -59,7 +64,12 @@ func ReportAll() *Set {
 }
 
 func compile(files []policy.File) (*Set, error) {
-	p, err := policy.Compile(files)
+	texts, schemas := separate(files)
+	p, err := policy.Compile(texts)
+	if err != nil {
+		return nil, err
+	}
+	contracts, err := payload.Compile(texts, schemas, p)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +77,19 @@ func compile(files []policy.File) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compute the policy's version: %w", err)
 	}
-	return &Set{Policy: p, Version: v}, nil
+	return &Set{Policy: p, Contracts: contracts, Version: v}, nil
+}
+
+// separate tells policy files from schemas.
+func separate(files []policy.File) (texts, schemas []policy.File) {
+	for _, f := range files {
+		if filepath.Ext(f.Path) == ".json" {
+			schemas = append(schemas, f)
+		} else {
+			texts = append(texts, f)
+		}
+	}
+	return texts, schemas
 }
 
 // version is "sha256:" over the canonical JSON (RFC 8785) of [{path, sha256}],
@@ -123,7 +145,7 @@ func readDir(dir string) ([]policy.File, error) {
 		return nil, err
 	}
 	var files []policy.File
-	left := maxBytes
+	policies, left := 0, maxBytes
 	for _, e := range entries {
 		name := e.Name()
 		switch {
@@ -131,7 +153,9 @@ func readDir(dir string) ([]policy.File, error) {
 			continue
 		case e.IsDir():
 			return nil, fmt.Errorf("%s is a directory; policy files stand side by side in %s, and are not looked for below it", filepath.Join(dir, name), dir)
-		case filepath.Ext(name) != ".yaml" && filepath.Ext(name) != ".yml":
+		case filepath.Ext(name) == ".yaml" || filepath.Ext(name) == ".yml":
+			policies++
+		case filepath.Ext(name) != ".json":
 			continue
 		}
 		data, err := readFile(filepath.Join(generation, name), left)
@@ -141,7 +165,7 @@ func readDir(dir string) ([]policy.File, error) {
 		left -= len(data)
 		files = append(files, policy.File{Path: name, Data: data})
 	}
-	if len(files) == 0 {
+	if policies == 0 {
 		return nil, fmt.Errorf("%s has no *.yaml or *.yml file; to deny everything, put an empty one there", dir)
 	}
 	slices.SortFunc(files, func(a, b policy.File) int { return strings.Compare(a.Path, b.Path) })

@@ -113,7 +113,9 @@ func (s *Sidecar) newSnapshot(c *config.Config, set *ruleset.Set) (*proxy.Snapsh
 	if err != nil {
 		return nil, err
 	}
-	return &proxy.Snapshot{Policy: set.Policy, Version: set.Version, Guard: guard, Agents: agentsOf(c)}, nil
+	return &proxy.Snapshot{
+		Policy: set.Policy, Version: set.Version, Guard: guard, Agents: agentsOf(c), Contracts: contracts{set.Contracts, s.inspector},
+	}, nil
 }
 
 // recordPosture puts a change of policy, and of mode, into the chain.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/signet-egress/signet/internal/config"
 	"github.com/signet-egress/signet/internal/metrics"
+	"github.com/signet-egress/signet/internal/payload"
 	"github.com/signet-egress/signet/internal/ruleset"
 	"github.com/signet-egress/signet/proxy"
 	"github.com/signet-egress/signet/proxy/mitm"
@@ -53,6 +54,7 @@ type Sidecar struct {
 	resolver  *resolver.Resolver
 	upstreams *proxy.Upstreams
 	authority *mitm.Authority
+	inspector *payload.Inspector
 	proxy     *proxy.Proxy
 	server    *proxy.Server
 	reloading reloading
@@ -229,6 +231,7 @@ func (s *Sidecar) openJournal(ctx context.Context, set *ruleset.Set) error {
 // that intercepted hosts are served with.
 func (s *Sidecar) openEnds(set *ruleset.Set) error {
 	c := s.config
+	s.inspector = s.newInspector()
 	snap, err := s.newSnapshot(c, set)
 	if err != nil {
 		return err

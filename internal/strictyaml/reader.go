@@ -94,8 +94,7 @@ func (r *Reader) Complain(n *yaml.Node, format string, args ...any) {
 // Document returns the one node of a file; nil where there is none, which is
 // fine for an empty file. Errors name the file by path.
 func (r *Reader) Document(path string, data []byte) *yaml.Node {
-	r.sort()
-	r.path, r.In, r.first = path, "", len(r.errs)
+	r.Resume(path)
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, more yaml.Node
 	switch err := dec.Decode(&doc); {
@@ -116,6 +115,12 @@ func (r *Reader) Document(path string, data []byte) *yaml.Node {
 		return nil
 	}
 	return root
+}
+
+// Resume goes back to a file that was read before, for what only the whole shows.
+func (r *Reader) Resume(path string) {
+	r.sort()
+	r.path, r.In, r.first = path, "", len(r.errs)
 }
 
 // syntaxLine finds the place in an error of the YAML parser, which is often the

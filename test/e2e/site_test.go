@@ -26,7 +26,8 @@ var (
 // sidecar after the other can run on it.
 type site struct {
 	t      *testing.T
-	dir    string // signet.yaml, policy.yaml and data
+	dir    string // signet.yaml, policy and data
+	policy string // within dir: policy.yaml, or a directory where there are schemas
 	ca     *peers.CA
 	dns    *peers.DNS
 	secure *peers.Upstream // api.test and opaque.test, which prefer h2
@@ -40,6 +41,8 @@ type options struct {
 	allow  string // addresses.allow; 127.0.0.1/32 when empty
 	config string // more lines of signet.yaml
 	data   string // data directory; a new one when empty
+
+	schemas map[string]string // files beside the policy's
 }
 
 const usualRules = `
@@ -51,7 +54,7 @@ rules:
 
 func newSite(t *testing.T, o options) *site {
 	t.Helper()
-	s := &site{t: t, dir: shortDir(t), ca: testkit.CA(t), dns: testkit.DNS(t)}
+	s := &site{t: t, dir: shortDir(t), policy: "policy.yaml", ca: testkit.CA(t), dns: testkit.DNS(t)}
 	s.secure = testkit.Secure(t, s.ca, "api.test", "opaque.test")
 	leaf, err := s.ca.Leaf("old-api.test", "old-opaque.test")
 	must(t, err)
@@ -70,6 +73,13 @@ func newSite(t *testing.T, o options) *site {
 		o.data = "data"
 	}
 	s.write("ca.pem", string(s.ca.PEM()))
+	if o.schemas != nil {
+		s.policy = "policy"
+		must(t, os.Mkdir(s.path(s.policy), 0o700))
+		for name, text := range o.schemas {
+			s.write(filepath.Join(s.policy, name), text)
+		}
+	}
 	s.writePolicy(o.rules, o.allow)
 	s.writeConfig(o.data, o.config)
 	return s
@@ -92,7 +102,11 @@ func shortDir(t *testing.T) string {
 func (s *site) writePolicy(rules, allow string) {
 	s.t.Helper()
 	ports := fmt.Sprintf("%d, %d, %d", s.secure.Port(), s.old.Port(), s.plain.Port())
-	s.write("policy.yaml", fmt.Sprintf("version: 1\n%s\naddresses: {allow: [%s]}\n", strings.ReplaceAll(rules, "PORTS", ports), allow))
+	file := s.policy
+	if filepath.Ext(file) == "" {
+		file = filepath.Join(file, "policy.yaml")
+	}
+	s.write(file, fmt.Sprintf("version: 1\n%s\naddresses: {allow: [%s]}\n", strings.ReplaceAll(rules, "PORTS", ports), allow))
 }
 
 func (s *site) writeConfig(data, more string) {
@@ -100,13 +114,13 @@ func (s *site) writeConfig(data, more string) {
 	s.write("signet.yaml", fmt.Sprintf(`listen: 127.0.0.1:0
 metrics_listen: 127.0.0.1:0
 data: %s
-policy: policy.yaml
+policy: %s
 tenant: acme
 agent: tester
 resolver: {upstreams: ["%s"]}
 tls: {extra_roots: [ca.pem]}
 %s
-`, data, s.dns.URL(), more))
+`, data, s.policy, s.dns.URL(), more))
 }
 
 func (s *site) path(name string) string { return filepath.Join(s.dir, name) }

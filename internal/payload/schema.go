@@ -1,0 +1,151 @@
+package payload
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+
+	"github.com/signet-egress/signet/internal/jsonx"
+)
+
+// draft is the one version of JSON Schema that schemas are written in.
+const draft = "https://json-schema.org/draft/2020-12/schema"
+
+// schemaBase is where the directory's schemas are for references between them.
+const schemaBase = "policy:///"
+
+// schemas compiles the schemas of a policy directory. Nothing is ever fetched:
+// a reference leads to another file of the directory, or is an error.
+type schemas struct {
+	compiler *jsonschema.Compiler
+	compiled map[string]*jsonschema.Schema
+	known    map[string]bool // names of files
+}
+
+// noLoader refuses what is not in the directory.
+type noLoader struct{}
+
+// Load implements jsonschema.URLLoader.
+func (noLoader) Load(url string) (any, error) {
+	return nil, fmt.Errorf("%s is not a schema of this directory, and nothing is fetched from elsewhere", strings.TrimPrefix(url, schemaBase))
+}
+
+// newSchemas takes the *.json files of a policy directory. The errors are one a
+// file that is no schema.
+func newSchemas(files []File) (*schemas, []error) {
+	s := &schemas{compiler: jsonschema.NewCompiler(), compiled: make(map[string]*jsonschema.Schema), known: make(map[string]bool)}
+	s.compiler.DefaultDraft(jsonschema.Draft2020)
+	s.compiler.AssertFormat()
+	s.compiler.UseLoader(noLoader{})
+	var errs []error
+	for _, f := range files {
+		s.known[f.Path] = true
+		if err := s.add(f); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", f.Path, err))
+		}
+	}
+	return s, errs
+}
+
+func (s *schemas) add(f File) error {
+	root, err := jsonx.Parse(f.Data, jsonx.Options{})
+	if err != nil {
+		return fmt.Errorf("not valid JSON %w", err)
+	}
+	if version := root.Get("$schema"); version != nil && strings.TrimSuffix(version.Text, "#") != draft {
+		return fmt.Errorf("$schema is %q, and schemas are in JSON Schema 2020-12: write %q, or leave it out", version.Text, draft)
+	}
+	doc := schemaValue(root)
+	if err := s.compiler.AddResource(schemaBase+f.Path, doc); err != nil {
+		return err
+	}
+	if id := root.Get("$id"); id != nil && strings.Contains(id.Text, "://") {
+		return s.compiler.AddResource(id.Text, doc)
+	}
+	return nil
+}
+
+// compile is the schema of a file.
+func (s *schemas) compile(name string) (*jsonschema.Schema, error) {
+	if c := s.compiled[name]; c != nil {
+		return c, nil
+	}
+	if !s.known[name] {
+		return nil, fmt.Errorf("%s is not there; schemas are *.json files of a policy directory, beside its *.yaml files", name)
+	}
+	c, err := s.compiler.Compile(schemaBase + name)
+	if err != nil {
+		return nil, fmt.Errorf("%s is not a schema: %w", name, err)
+	}
+	s.compiled[name] = c
+	return c, nil
+}
+
+// schemaValue is a document as the validator takes it; numbers stay text.
+func schemaValue(v *jsonx.Value) any {
+	switch v.Kind {
+	case jsonx.True, jsonx.False:
+		return v.Kind == jsonx.True
+	case jsonx.Number:
+		return json.Number(v.Text)
+	case jsonx.String:
+		return v.Text
+	case jsonx.Array:
+		list := make([]any, len(v.Items))
+		for i := range v.Items {
+			list[i] = schemaValue(&v.Items[i])
+		}
+		return list
+	case jsonx.Object:
+		object := make(map[string]any, len(v.Items))
+		for i := range v.Items {
+			object[v.Items[i].Name] = schemaValue(&v.Items[i])
+		}
+		return object
+	}
+	return nil
+}
+
+// mostMistakes is how many of a document's mistakes the agent is told.
+const mostMistakes = 5
+
+// validate returns what a document has wrong, for the agent, and where and by
+// which keyword, for logs: values are the agent's alone.
+func validate(s *jsonschema.Schema, v *jsonx.Value) (detail string, where error) {
+	err := s.Validate(schemaValue(v))
+	if err == nil {
+		return "", nil
+	}
+	var invalid *jsonschema.ValidationError
+	if !errors.As(err, &invalid) {
+		return "the body could not be held against the schema", err
+	}
+	var details, places []string
+	printer := message.NewPrinter(language.English)
+	eachMistake(invalid, func(e *jsonschema.ValidationError) {
+		if len(details) < mostMistakes {
+			at := jsonx.Pointer(e.InstanceLocation).String()
+			if at == "" {
+				at = "the body"
+			}
+			details = append(details, at+": "+e.ErrorKind.LocalizedString(printer))
+			places = append(places, at+" ("+strings.Join(e.ErrorKind.KeywordPath(), "/")+")")
+		}
+	})
+	return strings.Join(details, "; "), errors.New("schema: " + strings.Join(places, ", "))
+}
+
+// eachMistake visits the innermost causes.
+func eachMistake(e *jsonschema.ValidationError, visit func(*jsonschema.ValidationError)) {
+	if len(e.Causes) == 0 {
+		visit(e)
+	}
+	for _, cause := range e.Causes {
+		eachMistake(cause, visit)
+	}
+}
