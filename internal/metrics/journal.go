@@ -24,7 +24,8 @@ type Journal struct {
 	begins, appends        prometheus.Counter
 	commits, failed        prometheus.Counter
 	pending, intents, size prometheus.Gauge
-	signature              prometheus.Observer
+	signature, seal        prometheus.Observer
+	seals                  *prometheus.CounterVec
 	signatures             prometheus.Counter
 
 	available atomic.Pointer[func() bool]
@@ -46,6 +47,8 @@ func newJournal(d *definer, signatures prometheus.Counter) *Journal {
 		signature:  d.histogram("signature_duration_seconds", "One signature.", signatureBuckets(), "operation").WithLabelValues("sign"),
 		signatures: signatures,
 	}
+	j.seal = d.histogram("journal_seal_duration_seconds", "Moving records into one sealed file.", commitBuckets()).WithLabelValues()
+	j.seals = d.counter("journal_seals_total", "Sealed files made; after a failure the records stay in the database.", "result")
 	d.probe("journal_available", "1 while egress may go, 0 while the journal cannot be written and all is denied.", func() float64 {
 		if f := j.available.Load(); f != nil && (*f)() {
 			return 1
@@ -88,6 +91,12 @@ func (j *Journal) Committed(c Commit) {
 func (j *Journal) Signed(took time.Duration) {
 	j.signature.Observe(took.Seconds())
 	j.signatures.Inc()
+}
+
+// Sealed measures the making of a sealed file.
+func (j *Journal) Sealed(took time.Duration, err error) {
+	j.seal.Observe(took.Seconds())
+	j.seals.WithLabelValues(result(err)).Inc()
 }
 
 // Policy tells which policy is in force.

@@ -66,6 +66,8 @@ func exercise(m *Metrics) {
 	m.Journal.Committed(Commit{Took: time.Millisecond, Intents: 2, Records: 3, Pending: 4, Open: 5, Bytes: 4096})
 	m.Journal.Committed(Commit{Took: time.Millisecond, Err: failure, Open: 5, Bytes: 4096})
 	m.Journal.Signed(30 * time.Microsecond)
+	m.Journal.Sealed(time.Millisecond, nil)
+	m.Journal.Sealed(time.Millisecond, failure)
 	m.Policy.Loaded("sha256:old", "report", time.Unix(1, 0))
 	m.Policy.Loaded("sha256:new", "enforce", time.Unix(1.7e9, 5e8))
 	m.Policy.LoadFailed(failure)

@@ -21,6 +21,9 @@ type journalMetrics struct{ m *metrics.Metrics }
 // Signed implements journal.Observer.
 func (o journalMetrics) Signed(took time.Duration) { o.m.Journal.Signed(took) }
 
+// Sealed implements journal.Observer.
+func (o journalMetrics) Sealed(took time.Duration, err error) { o.m.Journal.Sealed(took, err) }
+
 // Committed implements journal.Observer.
 func (o journalMetrics) Committed(c journal.CommitStats) { o.m.Journal.Committed(metrics.Commit(c)) }
 

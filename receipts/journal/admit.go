@@ -28,7 +28,7 @@ func (w *writer) admitOne(o *op) error {
 			w.closeIntent(o, o.id)
 			return nil
 		}
-	case opEvent:
+	case opEvent, opChange:
 		if o.own {
 			return nil
 		}
@@ -43,6 +43,10 @@ func (w *writer) admitOne(o *op) error {
 func (w *writer) admitIntent(o *op) error {
 	if _, open := w.intents[o.id]; open {
 		return fmt.Errorf("begin %s: an intent of this id is open", o.id)
+	}
+	if err := w.j.budget.exceeded(0); err != nil {
+		w.becomeFull(err)
+		return w.j.Err()
 	}
 	cost := w.reserve.cost(len(o.draft))
 	if err := w.room(cost); err != nil {

@@ -46,21 +46,24 @@ func (e *VersionError) Error() string {
 		"or move the data directory away to begin a new chain", e.Path, e.Found, format)
 }
 
-// CorruptError says that the journal's file is not what was written. Nothing
-// repairs it: the records that it still holds are evidence.
+// CorruptError says that a file of the journal is not what was written. Nothing
+// repairs it by itself: the records that it still holds are evidence.
 type CorruptError struct {
-	Path string
-	Err  error // what is wrong, and where
+	Path        string
+	First, Last int64 // seqs of the records that it is about; 0 where that is not known
+	Err         error // what is wrong, and where
 }
 
 func (e *CorruptError) Error() string {
 	return fmt.Sprintf("journal %s is damaged: %v; keep the file as evidence, and restore the data directory %s from a backup "+
-		"or move it away to begin a new chain", e.Path, e.Err, filepath.Dir(e.Path))
+		"or move it away to begin a new chain; signet journal check says what can still be proved, signet journal recover has the chain go on",
+		e.Path, e.Err, filepath.Dir(e.Path))
 }
 
 func (e *CorruptError) Unwrap() error { return e.Err }
 
 // isFull tells an error that ends when space returns from one that does not.
 func isFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	_, budget := errors.AsType[*budgetError](err)
+	return budget || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }

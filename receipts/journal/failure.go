@@ -21,16 +21,20 @@ func (w *writer) becomeFull(cause error) {
 	if w.isFull() {
 		return
 	}
-	w.j.err.Store(&UnavailableError{
-		Path: w.j.path, Full: true, Err: cause,
-		Reason: "the disk is full: free space there or enlarge the volume; signet goes on by itself then",
-	})
+	reason := "the disk is full: free space there or enlarge the volume; signet goes on by itself then"
+	if _, budget := errors.AsType[*budgetError](cause); budget {
+		reason = "its disk budget is used up: keep records for less long, or raise journal.hard_mark; signet goes on by itself when records are pruned"
+	}
+	w.j.err.Store(&UnavailableError{Path: w.j.path, Full: true, Err: cause, Reason: reason})
 	w.j.logger.Error("journal: disk full, egress is denied", "path", w.j.path, "error", cause.Error(), "open_intents", len(w.intents))
 }
 
 // tryResume lets intents begin again if there is room for some.
 func (w *writer) tryResume() {
-	err := w.reserve.grow(chunk)
+	err := w.j.budget.exceeded(0)
+	if err == nil {
+		err = w.reserve.grow(chunk)
+	}
 	switch {
 	case err == nil:
 		w.j.err.Store(nil)

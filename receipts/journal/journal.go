@@ -1,5 +1,6 @@
 // Package journal is the sidecar's local store of evidence: the chain of signed
-// records and the intents of exchanges under way, in one bbolt file.
+// records and the intents of exchanges under way, in one bbolt file, with older
+// records in immutable files beside it.
 //
 // An exchange is an intent first (Begin), durable before anything is sent, and
 // a receipt afterwards (Finish), durable before the agent sees the end of its
@@ -9,6 +10,9 @@
 // One goroutine writes. It takes all that is queued, gives the records their
 // places in the chain, has them signed on all cores, and commits once; while
 // that is on its way to the disk the next group gathers. There is no timer.
+//
+// A second goroutine seals: it moves older records into compressed files, and
+// removes those that retention no longer asks for. Readers see one chain.
 package journal
 
 import (
@@ -54,6 +58,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Observer is told of commits and signatures; nil for none.
 	Observer Observer
+	// Limits are what the journal may keep, and how.
+	Limits Limits
 
 	hooks hooks
 }
@@ -86,6 +92,13 @@ type Journal struct {
 	storeMu  sync.RWMutex // held for reading around each read transaction
 	store    *store       // nil when closed; replaced by the writer
 	closeErr error        // written by the writer before done is closed
+
+	archive  *archive
+	budget   *budget
+	sealer   *sealer
+	unsealed atomic.Int64 // bytes of the records in the database
+	ackMu    sync.Mutex   // held while an acknowledgement is taken in
+	acked    atomic.Pointer[Ack]
 }
 
 var anyDigest = "sha256:" + strings.Repeat("0", 64)
@@ -130,17 +143,25 @@ func (j *Journal) Changed() <-chan struct{} {
 	return j.changed
 }
 
-// Range calls fn with every record from seq from on, ascending, up to the
-// newest at the time of the call. line is valid until fn returns; fn may take
+func (j *Journal) records() records { return records{archive: j.archive, view: j.view} }
+
+// Range calls fn with every record from seq from on that was not pruned,
+// ascending, up to the newest at the time of the call. line is valid until fn returns; fn may take
 // its time. Errors are fn's, the context's, and an *UnavailableError.
 func (j *Journal) Range(ctx context.Context, from int64, fn func(seq int64, line []byte) error) error {
-	return rangeRecords(ctx, j.view, from, j.Head().Seq, fn)
+	return j.records().each(ctx, from, j.Head().Seq, fn)
 }
 
 // Close takes no more operations, waits for those that are queued, marks a
-// clean stop if no intent is open, and closes the file. It is an error if ctx
-// ends first; the file is then closed as soon as the disk lets go.
+// clean stop if no intent is open, and closes the file. Sealing stops where it
+// is. It is an error if ctx ends first; the file is then closed as soon as the
+// disk lets go.
 func (j *Journal) Close(ctx context.Context) error {
+	j.sealer.stop()
+	select {
+	case <-j.sealer.done:
+	case <-ctx.Done():
+	}
 	j.mu.Lock()
 	j.closing = true
 	j.mu.Unlock()

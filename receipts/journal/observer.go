@@ -10,6 +10,8 @@ type Observer interface {
 	Committed(CommitStats)
 	// Signed follows each signature.
 	Signed(took time.Duration)
+	// Sealed follows each file that sealing makes, or cannot make.
+	Sealed(took time.Duration, err error)
 }
 
 // CommitStats describes one commit.

@@ -31,18 +31,20 @@ const (
 	opFinish               // a receipt: id, record
 	opEvent                // an event: record
 	opRotate               // a key change: next; the writer makes the record
+	opChange               // what sealing does to the database: change
 )
 
 // op is what is queued for the writer, which owns it from then on.
 type op struct {
 	Commit
 	kind     opKind
-	own      bool // the journal's own event, paid for by the reserve's slack
+	own      bool // the journal's own doing, paid for by the reserve's slack
 	id       string
 	draft    []byte
 	dissolve string
 	record   receipts.Record
 	next     *signer
+	change   change
 
 	closed string // id of the intent that the commit removes; set by the writer
 }

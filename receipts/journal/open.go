@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"maps"
@@ -29,6 +30,9 @@ type hooks struct {
 	allocate allocator
 	clock    func() (wall time.Time, mono time.Duration)
 	resume   time.Duration
+	seal     time.Duration
+	create   func(path string, mode fs.FileMode, fill func(io.Writer) error) error
+	remove   func(path string) error
 }
 
 // Open opens the journal in o.Dir, or begins a chain where there is none. An
@@ -57,7 +61,7 @@ func Open(ctx context.Context, o Options) (*Journal, error) {
 	if doubt := durable.Doubt(o.Dir); doubt != "" {
 		o.Logger.Warn("journal: the data directory is no place for evidence", "dir", o.Dir, "why", doubt)
 	}
-	j, first, err := o.prepare(s, c)
+	j, first, err := o.prepare(ctx, s, c)
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -91,8 +95,15 @@ func (o *Options) complete() error {
 	if o.hooks.allocate == nil {
 		o.hooks.allocate = durable.Allocate
 	}
+	if o.hooks.create == nil {
+		o.hooks.create = durable.CreateFrom
+	}
+	if o.hooks.remove == nil {
+		o.hooks.remove = durable.Remove
+	}
 	o.hooks.resume = cmp.Or(o.hooks.resume, resumeEvery)
-	return nil
+	o.hooks.seal = cmp.Or(o.hooks.seal, sealEvery)
+	return o.Limits.complete()
 }
 
 // genesis is how a new chain would begin. What is wrong with the options shows
@@ -149,7 +160,7 @@ func openVerified(path string) (*store, *contents, error) {
 	}
 	c, err := s.load()
 	if err == nil {
-		err = s.check()
+		err = s.check(c)
 	}
 	if err == nil {
 		err = verifyHead(c, path)
@@ -179,7 +190,7 @@ func verifyHead(c *contents, path string) error {
 
 // prepare makes the journal and starts its writer, which begins with what the
 // stop before has left to write.
-func (o *Options) prepare(s *store, c *contents) (j *Journal, first []*op, err error) {
+func (o *Options) prepare(ctx context.Context, s *store, c *contents) (j *Journal, first []*op, err error) {
 	if c.tenant != o.Tenant && !o.Command {
 		return nil, nil, fmt.Errorf("journal %s belongs to tenant %q and cannot take records of %q: use another data directory",
 			s.path, c.tenant, o.Tenant)
@@ -188,11 +199,15 @@ func (o *Options) prepare(s *store, c *contents) (j *Journal, first []*op, err e
 		path: s.path, maxOpen: int64(o.MaxOpen), logger: o.Logger, observer: o.Observer,
 		anyHead: receipts.Head{Chain: receipts.Chain{ID: c.chain, Seq: 2, Prev: anyDigest}, TS: c.head.TS, KID: c.headRecord.RecordHead().KID},
 		done:    make(chan struct{}), wake: make(chan struct{}, 1), changed: make(chan struct{}), head: c.head, keys: c.keys, store: s,
+		archive: c.archive, budget: &budget{limits: &o.Limits, archive: c.archive, logger: o.Logger},
+	}
+	if err := o.prepareSealing(ctx, j, c); err != nil {
+		return nil, nil, err
 	}
 	j.open.Store(int64(len(c.intents)))
 	w := &writer{
 		j: j, known: o.signers(), clock: newClock(o.hooks.clock, c.head.TS),
-		commit: o.hooks.commit, resume: o.hooks.resume, alloc: o.hooks.allocate,
+		commit: o.hooks.commit, resume: o.hooks.resume, alloc: j.budget.within(o.hooks.allocate),
 	}
 	if err := w.adopt(s, c); err != nil && isFull(err) {
 		w.becomeFull(err)
@@ -204,8 +219,36 @@ func (o *Options) prepare(s *store, c *contents) (j *Journal, first []*op, err e
 		return nil, nil, fmt.Errorf("recover journal %s: %w", s.path, err)
 	}
 	j.queue = slices.Clone(first)
+	sealing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	j.sealer.stop = stop
 	go w.run()
+	go j.sealer.run(sealing)
 	return j, first, nil
+}
+
+// prepareSealing takes stock of the sealed files and of what a collector has
+// acknowledged.
+func (o *Options) prepareSealing(ctx context.Context, j *Journal, c *contents) error {
+	j.unsealed.Store(c.bytes)
+	s := &sealing{records: j.records(), change: j.apply, create: o.hooks.create, remove: o.hooks.remove}
+	if err := s.reconcile(ctx); err != nil {
+		return err
+	}
+	ack, err := loadAck(o.Dir)
+	if err != nil {
+		return err
+	}
+	if ack != nil {
+		if err := ack.check(ctx, filepath.Join(o.Dir, ackName), j.records(), c.head); err != nil {
+			return err
+		}
+		j.acked.Store(ack)
+	}
+	j.sealer = &sealer{
+		j: j, sealing: s, limits: &o.Limits, every: o.hooks.seal, age: steady(o.hooks.clock),
+		wake: make(chan struct{}, 1), now: make(chan chan error), done: make(chan struct{}),
+	}
+	return nil
 }
 
 // adopt makes what the file holds the writer's state.

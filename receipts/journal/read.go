@@ -25,36 +25,6 @@ type batch struct {
 	ends []int // of each line in buf
 }
 
-// rangeRecords calls fn for the records from..to, in batches of view.
-func rangeRecords(ctx context.Context, view func(func(*bbolt.Tx) error) error, from, to int64, fn func(seq int64, line []byte) error) error {
-	var b batch
-	for next := max(from, 1); next <= to; {
-		var first int64
-		err := view(func(tx *bbolt.Tx) (err error) {
-			first, err = b.fill(tx.Bucket(recordsBucket).Cursor(), next, to)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("read journal: %w", err)
-		}
-		if len(b.ends) == 0 {
-			return nil // nothing from there on
-		}
-		start := 0
-		for i, end := range b.ends {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if err := fn(first+int64(i), b.buf[start:end:end]); err != nil {
-				return err
-			}
-			start = end
-		}
-		next = first + int64(len(b.ends))
-	}
-	return nil
-}
-
 // fill copies records without gaps from the first at or after seq on, and
 // returns its seq.
 func (b *batch) fill(c *bbolt.Cursor, seq, to int64) (first int64, err error) {
@@ -89,6 +59,7 @@ func (j *Journal) view(f func(*bbolt.Tx) error) error {
 // Reader reads the journal of a sidecar that does not run. It changes nothing.
 type Reader struct {
 	store   *store
+	records records
 	head    Head
 	keys    []receipts.ChainKey
 	intents int
@@ -111,7 +82,7 @@ func OpenReader(dir string) (*Reader, error) {
 		_ = s.close() // only read
 		return nil, err
 	}
-	return &Reader{store: s, head: c.head, keys: c.keys, intents: len(c.intents)}, nil
+	return &Reader{store: s, records: records{archive: c.archive, view: s.view}, head: c.head, keys: c.keys, intents: len(c.intents)}, nil
 }
 
 // Head is the newest record.
@@ -124,10 +95,10 @@ func (r *Reader) Keys() []receipts.ChainKey { return slices.Clone(r.keys) }
 // when the sidecar starts next.
 func (r *Reader) OpenIntents() int { return r.intents }
 
-// Range calls fn with every record from seq from on, ascending. line is valid
-// until fn returns.
+// Range calls fn with every record from seq from on that was not pruned,
+// ascending. line is valid until fn returns.
 func (r *Reader) Range(ctx context.Context, from int64, fn func(seq int64, line []byte) error) error {
-	return rangeRecords(ctx, r.store.view, from, r.head.Seq, fn)
+	return r.records.each(ctx, from, r.head.Seq, fn)
 }
 
 // Close lets a sidecar start again.

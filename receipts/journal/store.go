@@ -31,12 +31,14 @@ var (
 	recordsBucket = []byte("records") // seq, 8 bytes big-endian → canonical line
 	keysBucket    = []byte("keys")    // seq, as in records → the line there that introduces a key: the genesis, key changes
 	tracesBucket  = []byte("traces")  // seq of a trace's newest hop → hop, hash, trace id; see hopIndex
+	sealedBucket  = []byte("sealed")  // seq of its first record → sealedFile; made by the first sealing
 )
 
 var (
 	formatKey = []byte("format")
 	chainKey  = []byte("chain")
 	tenantKey = []byte("tenant")
+	prunedKey = []byte("pruned") // absent while nothing was
 )
 
 // fill is how full pages of ascending keys are left: nothing is inserted there
@@ -142,6 +144,8 @@ type contents struct {
 	used          int64             // bytes of the file that bbolt has handed out
 	intents       map[string][]byte // drafts by receipt id
 	hops          *hopIndex
+	archive       *archive
+	bytes         int64 // of the records in the database
 }
 
 // load reads the contents. It fails closed: whatever is missing or does not fit
@@ -162,7 +166,10 @@ func (s *store) load() (*contents, error) {
 		if err := c.loadIntents(tx); err != nil {
 			return err
 		}
-		return c.loadHops(tx)
+		if err := c.loadHops(tx); err != nil {
+			return err
+		}
+		return c.loadSealed(tx, filepath.Dir(s.path))
 	})
 	if v, ok := errors.AsType[*VersionError](err); ok {
 		v.Path = s.path
@@ -250,6 +257,29 @@ func (c *contents) loadHops(tx *bbolt.Tx) (err error) {
 	return err
 }
 
+// loadSealed reads the list of sealed files, and makes sure that the records in
+// the database go on where they end.
+func (c *contents) loadSealed(tx *bbolt.Tx, dir string) (err error) {
+	if c.archive, err = loadArchive(tx, dir); err != nil {
+		return err
+	}
+	last := c.archive.last()
+	k, line := tx.Bucket(recordsBucket).Cursor().First()
+	switch first := seqOf(k); {
+	case first > last.Last+1:
+		return fmt.Errorf("the records %d to %d are missing", last.Last+1, first-1)
+	case first == last.Last+1 && first > 1:
+		rec, err := receipts.Decode(line)
+		if err != nil {
+			return fmt.Errorf("record %d: %w", first, err)
+		}
+		if prev := rec.RecordHead().Chain.Prev; prev != last.Hash {
+			return fmt.Errorf("record %d follows %s, and record %d has the hash %s", first, prev, last.Last, last.Hash)
+		}
+	}
+	return nil
+}
+
 // clean tells whether nothing is left to recover: the chain ends with a clean
 // stop, or has only begun.
 func (c *contents) clean() bool {
@@ -262,7 +292,7 @@ func (c *contents) clean() bool {
 
 // check is bbolt's own check of the whole file, and that records are without
 // gaps.
-func (s *store) check() error {
+func (s *store) check(c *contents) error {
 	err := s.view(func(tx *bbolt.Tx) error {
 		var first error
 		for err := range tx.Check() {
@@ -273,7 +303,9 @@ func (s *store) check() error {
 		if first != nil {
 			return first
 		}
-		return checkSeqs(tx.Bucket(recordsBucket).Cursor())
+		var err error
+		c.bytes, err = checkSeqs(tx.Bucket(recordsBucket).Cursor())
+		return err
 	})
 	if err != nil {
 		return &CorruptError{Path: s.path, Err: err}
@@ -281,15 +313,25 @@ func (s *store) check() error {
 	return nil
 }
 
-func checkSeqs(c *bbolt.Cursor) error {
+func checkSeqs(c *bbolt.Cursor) (bytes int64, err error) {
 	next := int64(0)
-	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+	for k, line := c.First(); k != nil; k, line = c.Next() {
 		if len(k) != 8 || seqOf(k) < 1 || next > 0 && seqOf(k) != next {
-			return fmt.Errorf("record %x stands where %d should", k, next)
+			return 0, fmt.Errorf("record %x stands where %d should", k, next)
 		}
 		next = seqOf(k) + 1
+		bytes += int64(len(line))
 	}
-	return nil
+	return bytes, nil
+}
+
+// hashOf is the receipt_hash of a stored record.
+func hashOf(line []byte) (string, error) {
+	rec, err := receipts.Decode(line)
+	if err != nil {
+		return "", err
+	}
+	return rec.RecordHead().ReceiptHash, nil
 }
 
 // seqKey makes seqs, which are never negative, ascend as bytes.

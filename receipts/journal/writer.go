@@ -211,6 +211,11 @@ func (w *writer) put(tx *bbolt.Tx, ops []*op) error {
 				return err
 			}
 		}
+		if o.change != nil {
+			if err := o.change(tx); err != nil {
+				return err
+			}
+		}
 	}
 	if len(w.entries) == 0 {
 		return nil
@@ -248,6 +253,7 @@ func (w *writer) put(tx *bbolt.Tx, ops []*op) error {
 func (w *writer) settle(ops []*op) {
 	w.step = 0
 	w.j.publish(w.head, w.keys)
+	w.stored()
 	for _, o := range ops {
 		if o.closed != "" {
 			w.j.open.Add(-1)
@@ -255,6 +261,18 @@ func (w *writer) settle(ops []*op) {
 		o.settle(nil)
 	}
 	w.forget()
+}
+
+// stored counts what the group has added to the database.
+func (w *writer) stored() {
+	added := int64(0)
+	for i := range w.entries {
+		added += int64(len(w.entries[i].line))
+	}
+	if w.j.unsealed.Add(added) >= w.j.sealer.limits.SealSize {
+		w.j.sealer.rouse()
+	}
+	w.j.budget.watch()
 }
 
 // forget lets go of the group's records, and of buffers that a burst has made.
