@@ -71,6 +71,11 @@ var plan = map[string]room{
 		},
 		outside: []string{"io/fs", "net", "net/http", "os", "os/exec", "syscall"},
 	},
+	"invariants/facts": {
+		own:     []string{"internal/boltfile", "internal/durable", "internal/jsonx"},
+		modules: []string{"go.etcd.io/bbolt"},
+		outside: []string{"net", "net/http"},
+	},
 	"resolver": {
 		modules: []string{"github.com/miekg/dns", "golang.org/x/sync"},
 	},
