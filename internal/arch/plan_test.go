@@ -72,7 +72,7 @@ var plan = map[string]room{
 		outside: []string{"io/fs", "net", "net/http", "os", "os/exec", "syscall"},
 	},
 	"invariants/facts": {
-		own:     []string{"internal/boltfile", "internal/durable", "internal/jsonx"},
+		own:     []string{"internal/boltfile", "internal/durable"},
 		modules: []string{"go.etcd.io/bbolt"},
 		outside: []string{"net", "net/http"},
 	},

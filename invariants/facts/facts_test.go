@@ -19,7 +19,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/signet-egress/signet/internal/durable"
-	"github.com/signet-egress/signet/internal/jsonx"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -58,22 +57,18 @@ func mustOpen(t testing.TB, o Options) *Store {
 	return s
 }
 
-func value(t testing.TB, text string) *jsonx.Value {
-	t.Helper()
-	v, err := jsonx.Parse([]byte(text), jsonx.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
 func invoice(n int) Key {
-	return Key{Fact: "invoice", Scope: ScopeAgent, Agent: "billing", Of: fmt.Sprint(n)}
+	return Key{Tenant: "acme", Scope: "agent", Owner: "billing", Name: "invoice", Key: fmt.Sprint(n)}
 }
 
-func mustPut(t testing.TB, s *Store, k Key, text string) {
+// fact is one of the receipt with the key's name, and lives an hour.
+func fact(s *Store, k Key, text string) Fact {
+	return Fact{JSON: []byte(text), ReceiptID: "r-" + k.Key, Expires: s.o.Now().Add(time.Hour)}
+}
+
+func mustRemember(t testing.TB, s *Store, k Key, text string) {
 	t.Helper()
-	if err := s.Put(t.Context(), k, Fact{Value: value(t, text), ReceiptID: "r-" + k.Of}, time.Hour); err != nil {
+	if err := s.Remember(t.Context(), k, fact(s, k, text)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -81,26 +76,23 @@ func mustPut(t testing.TB, s *Store, k Key, text string) {
 // wantFact wants a value, or none if text is empty.
 func wantFact(t testing.TB, s *Store, k Key, text string) {
 	t.Helper()
-	f, err := s.Get(k)
+	f, err := s.Lookup(t.Context(), k)
 	switch {
-	case text == "" && !errors.Is(err, ErrNotFound):
-		t.Errorf("%+v: %v, want none", k, err)
-	case text == "":
 	case err != nil:
 		t.Errorf("%+v: %v", k, err)
-	case string(jsonx.Append(nil, f.Value)) != text || f.ReceiptID != "r-"+k.Of:
-		t.Errorf("%+v is %s of receipt %s, want %s", k, jsonx.Append(nil, f.Value), f.ReceiptID, text)
+	case (f == nil) != (text == ""), f != nil && (string(f.JSON) != text || f.ReceiptID != "r-"+k.Key):
+		t.Errorf("%+v is %+v, want %s", k, f, text)
 	}
 }
 
-func TestPutAndGet(t *testing.T) {
+func TestRemember(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	s := mustOpen(t, Options{Dir: dir})
 	const text = `{"amount":9007199254740993.10,"none":null,"text":"ü"}`
-	mustPut(t, s, invoice(1), text)
+	mustRemember(t, s, invoice(1), text)
 	wantFact(t, s, invoice(1), text)
 	wantFact(t, s, invoice(2), "")
-	mustPut(t, s, invoice(1), `{"amount":2}`)
+	mustRemember(t, s, invoice(1), `{"amount":2}`)
 	wantFact(t, s, invoice(1), `{"amount":2}`)
 	if size := s.Size(); size.Facts != 1 {
 		t.Errorf("size %+v, want one fact", size)
@@ -111,68 +103,24 @@ func TestPutAndGet(t *testing.T) {
 	}
 }
 
-func TestScopes(t *testing.T) {
-	s := mustOpen(t, Options{Dir: t.TempDir()})
-	base := Key{Fact: "f", Agent: "a", Trace: "t", Of: "1"}
-	for _, c := range []struct {
-		scope  Scope
-		shared []Key // found by these too
-		apart  []Key
-	}{
-		{ScopeTrace, nil, []Key{{Fact: "f", Agent: "b", Trace: "t", Of: "1"}, {Fact: "f", Agent: "a", Trace: "u", Of: "1"}}},
-		{ScopeAgent, []Key{{Fact: "f", Agent: "a", Trace: "u", Of: "1"}}, []Key{{Fact: "f", Agent: "b", Trace: "t", Of: "1"}}},
-		{ScopeTenant, []Key{{Fact: "f", Agent: "b", Trace: "u", Of: "1"}}, []Key{{Fact: "g", Of: "1"}, {Fact: "f", Of: "2"}}},
-	} {
-		k := base
-		k.Scope = c.scope
-		mustPut(t, s, k, `"`+string(c.scope)+`"`)
-		for _, other := range c.shared {
-			other.Scope = c.scope
-			wantFact(t, s, other, `"`+string(c.scope)+`"`)
-		}
-		for _, other := range c.apart {
-			other.Scope = c.scope
-			wantFact(t, s, other, "")
-		}
-	}
-	err := s.Put(t.Context(), Key{Fact: "f", Scope: "team"}, Fact{Value: value(t, "1")}, time.Hour)
-	if err == nil || !strings.Contains(err.Error(), `trace, agent or tenant, not "team"`) {
-		t.Errorf("an unknown scope: %v", err)
-	}
-}
-
-// TestKeysAreApart: no two keys share a fact because of where one part ends.
+// TestKeysAreApart: no two keys share a fact, not even because of where one part
+// ends.
 func TestKeysAreApart(t *testing.T) {
-	seen := map[string]Key{}
-	for _, k := range []Key{
-		{Fact: "ab", Scope: ScopeTrace, Agent: "c", Trace: "d", Of: "e"},
-		{Fact: "a", Scope: ScopeTrace, Agent: "bc", Trace: "d", Of: "e"},
-		{Fact: "ab", Scope: ScopeTrace, Agent: "", Trace: "cd", Of: "e"},
-		{Fact: "ab", Scope: ScopeTrace, Agent: "c", Trace: "", Of: "de"},
-		{Fact: "ab", Scope: ScopeAgent, Agent: "c", Of: "e"},
-		{Fact: "ab", Scope: ScopeTenant, Of: "e"},
-	} {
-		b, err := k.encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if other, ok := seen[string(b)]; ok {
-			t.Errorf("%+v and %+v are one", k, other)
-		}
-		seen[string(b)] = k
+	s := mustOpen(t, Options{Dir: t.TempDir()})
+	keys := []Key{
+		{Tenant: "t", Scope: "trace", Name: "ab", Owner: "c", Key: "d"},
+		{Tenant: "u", Scope: "trace", Name: "ab", Owner: "c", Key: "d"},
+		{Tenant: "t", Scope: "agent", Name: "ab", Owner: "c", Key: "d"},
+		{Tenant: "t", Scope: "trace", Name: "a", Owner: "bc", Key: "d"},
+		{Tenant: "t", Scope: "trace", Name: "ab", Owner: "", Key: "cd"},
+		{Tenant: "t", Scope: "trace", Name: "ab", Owner: "cd", Key: ""},
+		{Tenant: "t", Scope: "trace", Name: "ab", Owner: "c", Key: "e"},
 	}
-	of := map[string]bool{}
-	for _, text := range []string{`"7"`, "7", "7.0", `"7.0"`} {
-		k, err := KeyOf(value(t, text))
-		if err != nil || of[k] {
-			t.Errorf("KeyOf(%s) = %s, %v", text, k, err)
-		}
-		of[k] = true
+	for i, k := range keys {
+		mustRemember(t, s, k, fmt.Sprint(i))
 	}
-	for _, v := range []*jsonx.Value{nil, value(t, "null"), value(t, "true"), value(t, "[1]"), value(t, "{}")} {
-		if k, err := KeyOf(v); err == nil {
-			t.Errorf("KeyOf(%v) = %s", v, k)
-		}
+	for i, k := range keys {
+		wantFact(t, s, k, fmt.Sprint(i))
 	}
 }
 
@@ -182,8 +130,8 @@ func TestRestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustPut(t, s, invoice(1), "1")
-	// What Put has returned for is there however the process ends.
+	mustRemember(t, s, invoice(1), "1")
+	// What Remember has returned for is there however the process ends.
 	killed := t.TempDir()
 	data, err := os.ReadFile(filepath.Join(dir, fileName))
 	if err != nil {
@@ -201,9 +149,9 @@ func TestRestart(t *testing.T) {
 			t.Errorf("after Close: %v", err)
 		}
 	}
-	_, err = s.Get(invoice(1))
+	_, err = s.Lookup(t.Context(), invoice(1))
 	wantErr(err)
-	wantErr(s.Put(t.Context(), invoice(1), Fact{Value: value(t, "1")}, time.Hour))
+	wantErr(s.Remember(t.Context(), invoice(1), Fact{}))
 
 	for _, dir := range []string{dir, killed} {
 		again := mustOpen(t, Options{Dir: dir, Now: c.Now})
@@ -217,14 +165,14 @@ func TestRestart(t *testing.T) {
 func TestExpiry(t *testing.T) {
 	c := newClock()
 	s := mustOpen(t, Options{Dir: t.TempDir(), Now: c.Now})
-	mustPut(t, s, invoice(1), "1")
+	mustRemember(t, s, invoice(1), "1")
 	c.add(time.Hour - time.Nanosecond)
 	wantFact(t, s, invoice(1), "1")
-	mustPut(t, s, invoice(2), "2")
+	mustRemember(t, s, invoice(2), "2")
 	c.add(time.Nanosecond)
 	wantFact(t, s, invoice(1), "")
 	wantFact(t, s, invoice(2), "2")
-	mustPut(t, s, invoice(3), "3") // prunes
+	mustRemember(t, s, invoice(3), "3") // prunes
 	if size := s.Size(); size.Facts != 2 {
 		t.Errorf("size %+v, want two facts", size)
 	}
@@ -238,7 +186,8 @@ func TestPruning(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range 3 {
-			if err := s.Put(t.Context(), invoice(i), Fact{Value: value(t, "1")}, time.Duration(i+1)*time.Hour); err != nil {
+			f := Fact{JSON: []byte("1"), Expires: time.Now().Add(time.Duration(i+1) * time.Hour)}
+			if err := s.Remember(t.Context(), invoice(i), f); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -269,10 +218,10 @@ func TestBounds(t *testing.T) {
 			o.Dir = t.TempDir()
 			s := mustOpen(t, o)
 			for i := range 5 {
-				mustPut(t, s, invoice(i), text)
+				mustRemember(t, s, invoice(i), text)
 			}
-			mustPut(t, s, invoice(2), text) // now the youngest
-			mustPut(t, s, invoice(5), text)
+			mustRemember(t, s, invoice(2), text) // now the youngest
+			mustRemember(t, s, invoice(5), text)
 			for i, want := range []string{"", "", text, "", text, text} {
 				wantFact(t, s, invoice(i), want)
 			}
@@ -280,8 +229,8 @@ func TestBounds(t *testing.T) {
 	}
 	s := mustOpen(t, Options{Dir: t.TempDir(), MaxValue: 99})
 	for what, err := range map[string]error{
-		"value": s.Put(t.Context(), invoice(1), Fact{Value: value(t, text)}, time.Hour),
-		"key":   s.Put(t.Context(), Key{Fact: "f", Scope: ScopeTenant, Of: strings.Repeat("x", maxKey)}, Fact{Value: value(t, "1")}, time.Hour),
+		"value": s.Remember(t.Context(), invoice(1), Fact{JSON: []byte(text)}),
+		"key":   s.Remember(t.Context(), Key{Key: strings.Repeat("x", maxKey)}, Fact{}),
 	} {
 		if !errors.Is(err, ErrTooLarge) {
 			t.Errorf("a large %s: %v", what, err)
@@ -306,7 +255,7 @@ func TestDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 60 {
-		mustPut(t, s, invoice(i), fmt.Sprintf(`{"amount":%d}`, i))
+		mustRemember(t, s, invoice(i), fmt.Sprintf(`{"amount":%d}`, i))
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -345,7 +294,7 @@ func TestDamage(t *testing.T) {
 		for i := range 60 {
 			wantFact(t, s, invoice(i), want(i))
 		}
-		mustPut(t, s, invoice(99), "99")
+		mustRemember(t, s, invoice(99), "99")
 		if err := s.Close(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -385,10 +334,10 @@ func TestConcurrent(t *testing.T) {
 		wg.Go(func() {
 			for i := range 25 {
 				k := invoice(g*25 + i)
-				if err := s.Put(t.Context(), k, Fact{Value: value(t, "1"), ReceiptID: "r"}, time.Hour); err != nil {
+				if err := s.Remember(t.Context(), k, fact(s, k, "1")); err != nil {
 					t.Error(err)
 				}
-				if _, err := s.Get(k); err != nil && !errors.Is(err, ErrNotFound) {
+				if _, err := s.Lookup(t.Context(), k); err != nil {
 					t.Error(err)
 				}
 			}
@@ -400,12 +349,12 @@ func TestConcurrent(t *testing.T) {
 	}
 }
 
-func TestPutIsCancelled(t *testing.T) {
+func TestRememberIsCancelled(t *testing.T) {
 	s := mustOpen(t, Options{Dir: t.TempDir()})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 100 { // chance decides whether it is queued
-		if err := s.Put(ctx, invoice(1), Fact{Value: value(t, "1")}, time.Hour); err != nil && !errors.Is(err, context.Canceled) {
+		if err := s.Remember(ctx, invoice(1), Fact{}); err != nil && !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
 	}
@@ -414,7 +363,7 @@ func TestPutIsCancelled(t *testing.T) {
 // FuzzDecode: no record of the file makes the reader panic, and none that was
 // not encoded for the key is taken.
 func FuzzDecode(f *testing.F) {
-	r := record{seq: 1, captured: 2, expires: 3, receiptID: "r", value: []byte("{}")}
+	r := record{seq: 1, expires: 3, receiptID: "r", value: []byte("{}")}
 	f.Add([]byte("key"), r.encode([]byte("key")))
 	f.Add([]byte(""), []byte{})
 	f.Add([]byte("k"), binary.BigEndian.AppendUint64(nil, 0))
@@ -429,25 +378,25 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-func BenchmarkPut(b *testing.B) {
+func BenchmarkRemember(b *testing.B) {
 	s := mustOpen(b, Options{Dir: b.TempDir()})
-	v := value(b, `{"invoice_id": "INV-1", "amount": 120.50, "currency": "EUR"}`)
 	b.SetParallelism(16)
 	b.RunParallel(func(pb *testing.PB) {
 		for i := 0; pb.Next(); i++ {
-			if err := s.Put(b.Context(), invoice(i%1000), Fact{Value: v, ReceiptID: "r"}, time.Hour); err != nil {
+			k := invoice(i % 1000)
+			if err := s.Remember(b.Context(), k, fact(s, k, `{"invoice_id":"INV-1","amount":120.50,"currency":"EUR"}`)); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
 }
 
-func BenchmarkGet(b *testing.B) {
+func BenchmarkLookup(b *testing.B) {
 	s := mustOpen(b, Options{Dir: b.TempDir()})
-	mustPut(b, s, invoice(1), `{"invoice_id": "INV-1", "amount": 120.50, "currency": "EUR"}`)
+	mustRemember(b, s, invoice(1), `{"invoice_id": "INV-1", "amount": 120.50, "currency": "EUR"}`)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := s.Get(invoice(1)); err != nil {
+		if _, err := s.Lookup(b.Context(), invoice(1)); err != nil {
 			b.Fatal(err)
 		}
 	}

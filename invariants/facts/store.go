@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
-
-	"github.com/signet-egress/signet/internal/jsonx"
 )
 
 // Options say where facts are kept, and how many.
@@ -58,7 +56,6 @@ func (o *Options) complete() error {
 
 // Errors that callers decide by.
 var (
-	ErrNotFound = errors.New("no such fact")
 	ErrTooLarge = errors.New("the fact is too large")
 	ErrClosed   = errors.New("the store of facts is closed")
 )
@@ -100,92 +97,103 @@ type put struct {
 	done   chan error // holds the outcome
 }
 
-// Put remembers a fact for ttl, in place of the one with the same key. It is
-// durable when Put returns nil. If ctx ends first the fact may be remembered or
-// not.
-func (s *Store) Put(ctx context.Context, k Key, f Fact, ttl time.Duration) error {
+// Remember keeps a fact until it expires, in place of the one with the same key.
+// It is durable when Remember returns nil. If ctx ends first the fact may be kept
+// or not.
+func (s *Store) Remember(ctx context.Context, k Key, f Fact) error {
+	p, err := s.put(k, f)
+	if err == nil {
+		err = s.commit(ctx, p)
+	}
+	if err != nil {
+		return fmt.Errorf("remember fact %s: %w", k.Name, err)
+	}
+	return nil
+}
+
+func (s *Store) put(k Key, f Fact) (*put, error) {
 	key, err := k.encode()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if f.Value == nil || ttl <= 0 {
-		return fmt.Errorf("fact %s: it has no value or no time to live", k.Fact)
+	if n := len(f.JSON); n > s.o.MaxValue || int64(n+len(key)) > s.o.MaxBytes {
+		return nil, fmt.Errorf("%w: %d bytes, of at most %d", ErrTooLarge, n, s.o.MaxValue)
 	}
-	now := s.o.Now()
-	p := &put{
+	return &put{
 		key:    key,
-		record: record{captured: now.UnixNano(), expires: now.Add(ttl).UnixNano(), receiptID: f.ReceiptID, value: jsonx.Append(nil, f.Value)},
+		record: record{expires: f.Expires.UnixNano(), receiptID: f.ReceiptID, value: f.JSON},
 		done:   make(chan error, 1),
-	}
-	if n := len(p.record.value); n > s.o.MaxValue || int64(n+len(key)) > s.o.MaxBytes {
-		return fmt.Errorf("fact %s: %w: %d bytes, of at most %d", k.Fact, ErrTooLarge, n, s.o.MaxValue)
-	}
+	}, nil
+}
+
+func (s *Store) commit(ctx context.Context, p *put) error {
 	select {
 	case s.puts <- p:
 	case <-s.quit:
 		return ErrClosed
 	case <-ctx.Done():
-		return fmt.Errorf("remember fact %s: %w", k.Fact, ctx.Err())
+		return ctx.Err()
 	}
 	select {
-	case err = <-p.done:
-	case <-s.done:
-		select { // the writer's last group may have had it
-		case err = <-p.done:
-		default:
-			err = ErrClosed
-		}
+	case err := <-p.done:
+		return err
 	case <-ctx.Done():
-		err = ctx.Err()
+		return ctx.Err()
+	case <-s.done:
 	}
-	if err != nil {
-		return fmt.Errorf("remember fact %s: %w", k.Fact, err)
+	select { // the writer's last group may have had it
+	case err := <-p.done:
+		return err
+	default:
+		return ErrClosed
 	}
-	return nil
 }
 
-// Get is the fact of that key. The error is ErrNotFound for one that was never
-// remembered, has expired or had to make room.
-func (s *Store) Get(k Key) (*Fact, error) {
+// Lookup is the fact of that key. It is nil for one that was never remembered,
+// has expired or had to make room.
+func (s *Store) Lookup(_ context.Context, k Key) (*Fact, error) {
 	key, err := k.encode()
-	if err != nil {
-		return nil, err
+	if err == nil && s.closed() {
+		err = ErrClosed
 	}
-	select {
-	case <-s.quit:
-		return nil, ErrClosed
-	default:
+	if err != nil {
+		return nil, fmt.Errorf("look up fact %s: %w", k.Name, err)
 	}
 	var fact *Fact
 	err = contain(func() error {
-		return s.db.View(func(tx *bbolt.Tx) error {
-			stored := tx.Bucket(factsBucket).Get(key)
-			if stored == nil {
-				return ErrNotFound
-			}
-			fact, err = s.read(key, stored)
+		return s.db.View(func(tx *bbolt.Tx) (err error) {
+			fact, err = s.read(key, tx.Bucket(factsBucket).Get(key))
 			return err
 		})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("fact %s: %w", k.Fact, err)
+		return nil, fmt.Errorf("look up fact %s: %w", k.Name, err)
 	}
 	return fact, nil
 }
 
+func (s *Store) closed() bool {
+	select {
+	case <-s.quit:
+		return true
+	default:
+		return false
+	}
+}
+
+// read is nil for a fact that is not there any more. stored is bbolt's.
 func (s *Store) read(key, stored []byte) (*Fact, error) {
+	if stored == nil {
+		return nil, nil
+	}
 	r, err := decode(key, stored)
 	if err != nil {
 		return nil, err
 	}
 	if s.o.Now().UnixNano() >= r.expires {
-		return nil, ErrNotFound
+		return nil, nil
 	}
-	value, err := jsonx.Parse(bytes.Clone(r.value), jsonx.Options{Limits: jsonx.MaxLimits()})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
-	}
-	return &Fact{Value: value, ReceiptID: r.receiptID, Captured: time.Unix(0, r.captured), Expires: time.Unix(0, r.expires)}, nil
+	return &Fact{JSON: bytes.Clone(r.value), ReceiptID: r.receiptID, Expires: time.Unix(0, r.expires)}, nil
 }
 
 // Close writes what is queued and closes the file.
