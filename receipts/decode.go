@@ -2,13 +2,7 @@ package receipts
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"strconv"
-	"strings"
-	"time"
 )
 
 // MaxLine is the longest line that is a record, in bytes. The writer's own
@@ -18,35 +12,39 @@ const MaxLine = 1 << 20
 // Decode reads one record, given as one line without the newline. It accepts
 // exactly what Append writes: known members only, in canonical form, with
 // values that Validate accepts. It checks no hash and no signature; a Verifier
-// does that. The error is one of *SyntaxError, *TypeError, *UnknownMemberError,
-// *CanonicalError and *FieldError.
+// does that. The error is one of *SyntaxError, *CanonicalError, *TypeError,
+// *UnknownMemberError and *FieldError.
+//
+// The strings of the record share one copy of the line: clone what outlives it.
 func Decode(line []byte) (Record, error) {
-	if len(line) > MaxLine {
-		return nil, &SyntaxError{fmt.Errorf("a line of %d bytes; a record has at most %d", len(line), MaxLine)}
-	}
-	var peek struct {
-		Type Type `json:"type"`
-	}
-	if err := json.Unmarshal(line, &peek); err != nil {
-		return nil, &SyntaxError{err}
-	}
-	r, err := decodeType(line, peek.Type)
-	if err != nil {
-		return nil, err
-	}
-	if err := Validate(r); err != nil {
-		return nil, err
-	}
-	if err := validateSeal(r.RecordHead()); err != nil {
-		return nil, err
-	}
-	if again := Append(make([]byte, 0, len(line)+64), r); !bytes.Equal(again, line) {
-		return nil, &CanonicalError{Offset: commonPrefix(again, line)}
-	}
-	return r, nil
+	r, _, err := decode(line, nil)
+	return r, err
 }
 
-// The wire types add the members that are constants and so have no field.
+// decode also returns what it wrote to buf, the whole of the record.
+func decode(line, buf []byte) (Record, []byte, error) {
+	if len(line) > MaxLine {
+		return nil, buf, &SyntaxError{fmt.Errorf("a line of %d bytes; a record has at most %d", len(line), MaxLine)}
+	}
+	if r := scanRecord(line); r != nil && validateWhole(r) == nil {
+		// What is written the same is the same, however it was read.
+		if buf = Append(buf, r); bytes.Equal(buf, line) {
+			return r, buf, nil
+		}
+	}
+	r, err := decodeAny(line)
+	return r, buf, err
+}
+
+func validateWhole(r Record) error {
+	if err := Validate(r); err != nil {
+		return err
+	}
+	return validateSeal(r.RecordHead())
+}
+
+// The wire types add the members that are constants and so have no field, and
+// what the schema says beyond the Go type.
 type (
 	wireGenesis struct {
 		Type Type `json:"type"`
@@ -61,7 +59,8 @@ type (
 		Canon string `json:"canon"`
 		Algo  string `json:"algo"`
 		*Receipt
-		Policy wirePolicy `json:"policy"`
+		Policy          wirePolicy `json:"policy"`
+		PrevReceiptHash *string    `json:"prev_receipt_hash"` // null at hop 1
 	}
 	wirePolicy struct {
 		Engine string `json:"engine"`
@@ -69,23 +68,42 @@ type (
 	}
 )
 
-func decodeType(line []byte, t Type) (Record, error) {
-	switch t {
+// decodeAny decodes any line, slowly, to say what is wrong with it.
+func decodeAny(line []byte) (Record, error) {
+	members, err := decodeCanonical(line)
+	if err != nil {
+		return nil, err
+	}
+	var r Record
+	t, _ := members["type"].(string)
+	switch Type(t) {
 	case TypeReceipt:
-		r := new(Receipt)
-		w := wireReceipt{Receipt: r, Policy: wirePolicy{Policy: &r.Policy}}
-		if err := decodeClosed(line, &w); err != nil {
-			return nil, err
-		}
-		return r, checkConstants(&w)
+		r, err = decodeReceipt(line, members)
 	case TypeEvent:
 		e := new(Event)
-		return e, decodeClosed(line, &wireEvent{Event: e})
+		r, err = e, decodeClosed(line, members, &wireEvent{Event: e})
 	case TypeGenesis:
 		g := new(Genesis)
-		return g, decodeClosed(line, &wireGenesis{Genesis: g})
+		r, err = g, decodeClosed(line, members, &wireGenesis{Genesis: g})
+	default:
+		err = &TypeError{Type: t}
 	}
-	return nil, &TypeError{Type: string(t)}
+	if err != nil {
+		return nil, err
+	}
+	return r, validateWhole(r)
+}
+
+func decodeReceipt(line []byte, members map[string]any) (*Receipt, error) {
+	r := new(Receipt)
+	w := wireReceipt{Receipt: r, Policy: wirePolicy{Policy: &r.Policy}}
+	if err := decodeClosed(line, members, &w); err != nil {
+		return nil, err
+	}
+	if w.PrevReceiptHash != nil {
+		r.PrevReceiptHash = *w.PrevReceiptHash
+	}
+	return r, checkConstants(&w)
 }
 
 func checkConstants(w *wireReceipt) error {
@@ -98,49 +116,4 @@ func checkConstants(w *wireReceipt) error {
 		return &FieldError{"policy.engine", fmt.Sprintf("%q, not HEL", w.Policy.Engine)}
 	}
 	return nil
-}
-
-// decodeClosed decodes what encoding/json lets pass; duplicate and differently
-// cased names, null for absent, and numbers in another form are found
-// afterwards, when the record is written again and compared.
-func decodeClosed(line []byte, into any) error {
-	d := json.NewDecoder(bytes.NewReader(line))
-	d.DisallowUnknownFields()
-	err := d.Decode(into)
-	if err == nil {
-		if _, err = d.Token(); err == io.EOF {
-			return nil
-		}
-		return &SyntaxError{errors.New("more than one value on the line")}
-	}
-	return decodeError(err)
-}
-
-// decodeError gives what encoding/json found its type here.
-func decodeError(err error) error {
-	if quoted, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		name, err := strconv.Unquote(quoted)
-		if err != nil {
-			name = quoted
-		}
-		return &UnknownMemberError{Member: name}
-	}
-	var wrongType *json.UnmarshalTypeError
-	if errors.As(err, &wrongType) {
-		return &FieldError{wrongType.Field, "a " + wrongType.Value + " cannot be its value"}
-	}
-	var wrongTime *time.ParseError
-	if errors.As(err, &wrongTime) {
-		return &FieldError{"ts or detail.started", err.Error()}
-	}
-	return &SyntaxError{err}
-}
-
-// commonPrefix is the length of what a and b begin with alike.
-func commonPrefix(a, b []byte) int {
-	n := 0
-	for n < len(a) && n < len(b) && a[n] == b[n] {
-		n++
-	}
-	return n
 }

@@ -27,9 +27,8 @@ type UnknownMemberError struct{ Member string }
 
 func (e *UnknownMemberError) Error() string { return fmt.Sprintf("%q is no member of it", e.Member) }
 
-// CanonicalError says that a line holds a record, but not in its one canonical
-// form: white space, order, a name twice or in other case, null for absent, an
-// escape or a number written another way.
+// CanonicalError says that a line holds an object, but not in its one canonical
+// form: white space, order, an escape or a number written another way.
 type CanonicalError struct{ Offset int } // of the first byte that differs
 
 func (e *CanonicalError) Error() string {
@@ -63,6 +62,24 @@ const (
 	CauseReceiptID Cause = "receipt id"     // receipt_id was there already
 	CauseHop       Cause = "hop link"       // hop or prev_receipt_hash does not follow the trace
 )
+
+// CauseOf is the cause that an error of Decode or DecodeDocument stands for.
+func CauseOf(err error) Cause {
+	var (
+		badType *TypeError
+		member  *UnknownMemberError
+		field   *FieldError
+	)
+	switch {
+	case errors.As(err, &badType):
+		return CauseType
+	case errors.As(err, &member):
+		return CauseMember
+	case errors.As(err, &field):
+		return CauseField
+	}
+	return CauseForm
+}
 
 // VerifyError is the first bad record of a chain and what is wrong with it.
 type VerifyError struct {

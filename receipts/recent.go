@@ -1,5 +1,7 @@
 package receipts
 
+import "strings"
+
 // receiptIDWindow is how many receipts back a receipt_id must not come again.
 // The writer makes them at random, so a repetition close by is a mistake or a
 // forgery; a window keeps the verifier's memory bounded.
@@ -23,6 +25,7 @@ func (r *recentIDs) has(id string) bool {
 }
 
 func (r *recentIDs) add(id string) {
+	id = strings.Clone(id) // it may be part of a whole line
 	r.known[id] = struct{}{}
 	if len(r.ring) < r.max {
 		r.ring = append(r.ring, id)

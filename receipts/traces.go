@@ -1,6 +1,9 @@
 package receipts
 
-import "container/heap"
+import (
+	"container/heap"
+	"strings"
+)
 
 // MaxTraces is how many traces a chain remembers. Agents choose trace ids, so
 // the number must have a bound; it is part of the format, since writer and
@@ -39,15 +42,15 @@ func (t *Traces) Next(traceID string) (hop int64, prev string) {
 }
 
 // Put notes a receipt, and returns the id of the trace that it pushed out, ""
-// if none. To load a memory that was stored, put its traces in any order.
+// if none. It keeps copies, not the memory of whole records. To load a memory that was stored, put its traces in any order.
 func (t *Traces) Put(traceID string, hop int64, hash string, seq int64) (forgotten string) {
 	if last, ok := t.byID[traceID]; ok {
-		last.hop, last.hash, last.seq = hop, hash, seq
+		last.hop, last.hash, last.seq = hop, strings.Clone(hash), seq
 		heap.Fix(&t.used, last.at)
 		return ""
 	}
-	last := &trace{id: traceID, hash: hash, hop: hop, seq: seq}
-	t.byID[traceID] = last
+	last := &trace{id: strings.Clone(traceID), hash: strings.Clone(hash), hop: hop, seq: seq}
+	t.byID[last.id] = last
 	heap.Push(&t.used, last)
 	if len(t.used) <= t.max {
 		return ""

@@ -163,6 +163,10 @@ func (v *validation) ext(ext []byte) {
 	if ext == nil {
 		return
 	}
+	if tooDeep(ext, maxDepth-1) {
+		v.fail("ext", "it nests deeper than %d levels", maxDepth-1)
+		return
+	}
 	canonical, err := jcs.Transform(ext)
 	switch {
 	case err != nil:

@@ -81,7 +81,7 @@ func (v *Verifier) Keys() []ChainKey { return slices.Clone(v.keys) }
 func (v *Verifier) add(line []byte) *VerifyError {
 	r, err := Decode(line)
 	if err != nil {
-		return &VerifyError{Seq: v.seqOf(line), Cause: decodeCause(err), Err: err}
+		return &VerifyError{Seq: v.seqOf(line), Cause: CauseOf(err), Err: err}
 	}
 	h := r.RecordHead()
 	if v.result.Records == 0 {
@@ -280,21 +280,4 @@ func (v *Verifier) seqOf(line []byte) int64 {
 		return claim.Chain.Seq
 	}
 	return v.result.Last + 1
-}
-
-func decodeCause(err error) Cause {
-	var (
-		badType *TypeError
-		member  *UnknownMemberError
-		field   *FieldError
-	)
-	switch {
-	case errors.As(err, &badType):
-		return CauseType
-	case errors.As(err, &member):
-		return CauseMember
-	case errors.As(err, &field):
-		return CauseField
-	}
-	return CauseForm
 }

@@ -200,19 +200,19 @@ func TestVerifyRefuses(t *testing.T) {
 		{"null for absent", func(t *testing.T, l [][]byte) [][]byte {
 			l[8] = edit(t, l[8], `"kid"`, `"internal":null,"kid"`)
 			return l
-		}, 9, CauseForm},
+		}, 9, CauseField},
 		{"an empty list for absent", func(t *testing.T, l [][]byte) [][]byte {
 			l[8] = edit(t, l[8], `"signature"`, `"semantic_violations":[],"signature"`)
 			return l
-		}, 9, CauseForm},
-		{"a number in another form", func(t *testing.T, l [][]byte) [][]byte { l[4] = edit(t, l[4], `"count":1`, `"count":1e0`); return l }, 5, CauseField},
+		}, 9, CauseField},
+		{"a number in another form", func(t *testing.T, l [][]byte) [][]byte { l[4] = edit(t, l[4], `"count":1`, `"count":1e0`); return l }, 5, CauseForm},
 		{"a number as a string", func(t *testing.T, l [][]byte) [][]byte { l[4] = edit(t, l[4], `"count":1`, `"count":"1"`); return l }, 5, CauseField},
 		{"an unknown member", func(t *testing.T, l [][]byte) [][]byte {
 			l[4] = edit(t, l[4], `"count":1`, `"colour":1,"count":1`)
 			return l
 		}, 5, CauseMember},
 		{"an unknown member of the detail", func(t *testing.T, l [][]byte) [][]byte {
-			l[4] = edit(t, l[4], `"path":"/v1`, `"payload":"secret","path":"/v1`)
+			l[4] = edit(t, l[4], `"path":"/v1`, `"password":"secret","path":"/v1`)
 			return l
 		}, 5, CauseMember},
 		{"an unknown version", func(t *testing.T, l [][]byte) [][]byte {
@@ -222,11 +222,11 @@ func TestVerifyRefuses(t *testing.T) {
 		{"an ext that is not canonical", func(t *testing.T, l [][]byte) [][]byte {
 			l[4] = edit(t, l[4], `{"cost_centre":"42"}`, `{"cost_centre":4.20}`)
 			return l
-		}, 5, CauseField},
+		}, 5, CauseForm},
 		{"a local time", func(t *testing.T, l [][]byte) [][]byte {
 			l[4] = edit(t, l[4], `T03:04:05.778Z"`, `T05:04:05.778+02:00"`)
 			return l
-		}, 5, CauseForm},
+		}, 5, CauseField},
 		{"a number beyond 2^53-1", func(t *testing.T, l [][]byte) [][]byte {
 			l[4] = edit(t, l[4], `"fu_tokens":0`, `"fu_tokens":9007199254740992`)
 			return l
