@@ -109,8 +109,8 @@ func (s *KeySet) Keys() []ChainKey {
 	return keys
 }
 
-// key is the key of this thumbprint, or nil.
-func (s *KeySet) key(kid string) ed25519.PublicKey { return s.byKID[kid].pub }
+// Key is the key of this thumbprint, or nil.
+func (s *KeySet) Key(kid string) ed25519.PublicKey { return s.byKID[kid].pub }
 
 // admits tells whether the set lets the key that h names sign h's record. It has
 // no say in keys that it does not hold.

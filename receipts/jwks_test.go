@@ -20,7 +20,7 @@ func TestJWKS(t *testing.T) {
 	if err != nil || len(set.byKID) != 2 {
 		t.Fatalf("%v, %v", set, err)
 	}
-	if pub := set.key(KeyID(public(testKey(2)))); !pub.Equal(public(testKey(2))) {
+	if pub := set.Key(KeyID(public(testKey(2)))); !pub.Equal(public(testKey(2))) {
 		t.Errorf("the second key is %v", pub)
 	}
 }

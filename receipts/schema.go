@@ -18,19 +18,6 @@ import (
 // maxDepth is how deep a record or document may nest; only ext comes near.
 const maxDepth = 64
 
-// DecodeDocument decodes a document in canonical form into a struct whose json
-// tags are its closed schema: without omitempty a member is always there, with
-// it never empty. It is how signed documents outside of a chain are read. The
-// error is one of *SyntaxError, *CanonicalError, *UnknownMemberError and
-// *FieldError.
-func DecodeDocument(data []byte, into any) error {
-	members, err := decodeCanonical(data)
-	if err != nil {
-		return err
-	}
-	return decodeClosed(data, members, into)
-}
-
 // decodeCanonical checks the form alone: an object of JSON as RFC 8785 writes it.
 func decodeCanonical(data []byte) (map[string]any, error) {
 	switch {

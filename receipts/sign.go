@@ -30,7 +30,12 @@ func signed(domain string, body []byte) []byte {
 	return append(msg, body...)
 }
 
-// verify checks a signature as Sign makes it. The lengths are checked first,
+// VerifySignature checks a signature as Sign makes it.
+func VerifySignature(pub ed25519.PublicKey, t Type, core []byte, signature string) error {
+	return verify(pub, string(t), core, signature)
+}
+
+// verify checks a signature over a body in a domain. The lengths are checked first,
 // since ed25519.Verify panics on a key of the wrong one.
 func verify(pub ed25519.PublicKey, domain string, body []byte, signature string) error {
 	if len(pub) != ed25519.PublicKeySize {

@@ -1,7 +1,6 @@
 package receipts
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,6 +24,8 @@ type Verifier struct {
 	result Result
 	err    error
 	buf    []byte
+
+	observe func(Record) // nil: nobody
 }
 
 // Result is what a Verifier found of a chain that is good so far.
@@ -57,12 +58,13 @@ func (v *Verifier) Add(line []byte) error {
 	if v.err != nil {
 		return v.err
 	}
-	if failed := v.add(line); failed != nil {
-		failed.Record = v.result.Records + 1
-		v.err = failed
-	}
-	return v.err
+	var c checked
+	c, v.buf = check(line, v.currentKey(), v.buf)
+	return v.take(&c)
 }
+
+// Observe has fn called with each good record, in order.
+func (v *Verifier) Observe(fn func(Record)) { v.observe = fn }
 
 // Result is what was found, or the error of the first bad record, or
 // ErrNoRecords.
@@ -73,29 +75,57 @@ func (v *Verifier) Result() (Result, error) {
 	return v.result, v.err
 }
 
+// Records is how many good records there have been.
+func (v *Verifier) Records() int64 { return v.result.Records }
+
 // Keys are the keys that the good records are signed with, in order; the last
 // one signs from there on. In records that start after the genesis the first
 // key's validity begins with them.
 func (v *Verifier) Keys() []ChainKey { return slices.Clone(v.keys) }
 
-func (v *Verifier) add(line []byte) *VerifyError {
-	r, err := Decode(line)
-	if err != nil {
-		return &VerifyError{Seq: v.seqOf(line), Cause: CauseOf(err), Err: err}
+// currentKey is the key that the next record should be signed with, or nil
+// before the first.
+func (v *Verifier) currentKey() *ChainKey {
+	if len(v.keys) == 0 {
+		return nil
 	}
-	h := r.RecordHead()
+	key := *v.keys.current()
+	return &key
+}
+
+// take goes on with a record that was checked by itself.
+func (v *Verifier) take(c *checked) error {
+	if failed := v.follow(c); failed != nil {
+		failed.Record = v.result.Records + 1
+		v.err = failed
+		return v.err
+	}
+	v.note(c.record)
+	if v.observe != nil {
+		v.observe(c.record)
+	}
+	return nil
+}
+
+// follow holds a record against those before.
+func (v *Verifier) follow(c *checked) *VerifyError {
+	if c.failed != nil {
+		if c.failed.Seq == 0 {
+			c.failed.Seq = v.result.Last + 1
+		}
+		return c.failed
+	}
+	h := c.record.RecordHead()
 	if v.result.Records == 0 {
 		v.result.ChainID, v.result.First = h.Chain.ID, h.Chain.Seq
 	}
-	v.buf = AppendCore(v.buf[:0], r)
-	for _, check := range []func(Record, []byte) (Cause, error){
-		checkHash, checkDetail, v.checkPlace, v.checkSignature, v.checkTime, v.checkReceipt, v.checkKeyChange,
+	for _, check := range []func(*checked) (Cause, error){
+		v.checkPlace, v.checkKey, v.checkSignature, v.checkTime, v.checkReceipt, v.checkKeyChange,
 	} {
-		if cause, err := check(r, v.buf); err != nil {
+		if cause, err := check(c); err != nil {
 			return &VerifyError{Seq: h.Chain.Seq, Cause: cause, Err: err}
 		}
 	}
-	v.note(r)
 	return nil
 }
 
@@ -142,26 +172,9 @@ func skipped(r Record) int64 {
 	return e.Gap.Lost.Last - e.Gap.Lost.First + 1
 }
 
-func checkHash(r Record, core []byte) (Cause, error) {
-	if want := Hash(core); r.RecordHead().ReceiptHash != want {
-		return CauseHash, fmt.Errorf("receipt_hash is %s, but the record hashes to %s", r.RecordHead().ReceiptHash, want)
-	}
-	return "", nil
-}
-
-func checkDetail(r Record, _ []byte) (Cause, error) {
-	receipt, ok := r.(*Receipt)
-	if !ok || receipt.Detail == nil {
-		return "", nil
-	}
-	if want := DetailDigest(receipt.Detail); receipt.DetailDigest != want {
-		return CauseDetail, fmt.Errorf("detail_digest is %s, but the detail hashes to %s", receipt.DetailDigest, want)
-	}
-	return "", nil
-}
-
 // checkPlace holds a record against the one before.
-func (v *Verifier) checkPlace(r Record, _ []byte) (Cause, error) {
+func (v *Verifier) checkPlace(checked *checked) (Cause, error) {
+	r := checked.record
 	if v.result.Records == 0 {
 		return "", nil
 	}
@@ -184,24 +197,29 @@ func (v *Verifier) checkPlace(r Record, _ []byte) (Cause, error) {
 	return "", nil
 }
 
-func (v *Verifier) checkSignature(r Record, core []byte) (Cause, error) {
-	h := r.RecordHead()
+func (v *Verifier) checkKey(c *checked) (Cause, error) {
 	if v.result.Records == 0 {
-		if err := v.trustFirst(r); err != nil {
+		if err := v.trustFirst(c.record); err != nil {
 			return CauseKey, err
 		}
 	}
-	key := v.keys.current()
-	if h.KID != key.KID {
+	h := c.record.RecordHead()
+	if key := v.keys.current(); h.KID != key.KID {
 		return CauseKey, fmt.Errorf("signed with key %s, but here the chain's key is %s", h.KID, key.KID)
 	}
 	if err := v.pinned.admits(h); err != nil {
 		return CauseKey, err
 	}
-	if err := verify(key.PublicKey, string(r.RecordType()), core, h.Signature); err != nil {
-		return CauseSignature, err
-	}
 	return "", nil
+}
+
+// checkSignature takes what was found before where that was done with this key.
+func (v *Verifier) checkSignature(c *checked) (Cause, error) {
+	if key := v.keys.current(); c.key == nil || !key.PublicKey.Equal(c.key) {
+		v.buf = AppendCore(v.buf[:0], c.record)
+		c.checkSignature(key, v.buf)
+	}
+	return CauseSignature, c.signature
 }
 
 // trustFirst finds the key that the first record must be signed with.
@@ -209,7 +227,7 @@ func (v *Verifier) trustFirst(r Record) error {
 	h := r.RecordHead()
 	v.result.TrustedKID = h.KID
 	if v.pinned != nil {
-		pub := v.pinned.key(h.KID)
+		pub := v.pinned.Key(h.KID)
 		if pub == nil {
 			return fmt.Errorf("signed with key %s, which is not in the key set", h.KID)
 		}
@@ -229,15 +247,15 @@ func (v *Verifier) trustFirst(r Record) error {
 	return nil
 }
 
-func (v *Verifier) checkTime(r Record, _ []byte) (Cause, error) {
-	if ts := r.RecordHead().TS; ts.Before(v.lastTS) {
+func (v *Verifier) checkTime(c *checked) (Cause, error) {
+	if ts := c.record.RecordHead().TS; ts.Before(v.lastTS) {
 		return CauseTime, fmt.Errorf("ts is %s, before the %s of the record before", ts.Format(timeLayout), v.lastTS.Format(timeLayout))
 	}
 	return "", nil
 }
 
-func (v *Verifier) checkReceipt(r Record, _ []byte) (Cause, error) {
-	receipt, ok := r.(*Receipt)
+func (v *Verifier) checkReceipt(c *checked) (Cause, error) {
+	receipt, ok := c.record.(*Receipt)
 	if !ok {
 		return "", nil
 	}
@@ -257,8 +275,8 @@ func (v *Verifier) checkReceipt(r Record, _ []byte) (Cause, error) {
 }
 
 // checkKeyChange lets a record that the old key signed bring in the new one.
-func (v *Verifier) checkKeyChange(r Record, _ []byte) (Cause, error) {
-	e, ok := r.(*Event)
+func (v *Verifier) checkKeyChange(c *checked) (Cause, error) {
+	e, ok := c.record.(*Event)
 	if !ok || e.Event != EventKeyChange {
 		return "", nil
 	}
@@ -266,18 +284,4 @@ func (v *Verifier) checkKeyChange(r Record, _ []byte) (Cause, error) {
 		return CauseKey, err
 	}
 	return "", nil
-}
-
-// seqOf is the seq of a line that is not a record: its own claim where that
-// can be read, else the one that its place asks for.
-func (v *Verifier) seqOf(line []byte) int64 {
-	var claim struct {
-		Chain struct {
-			Seq int64 `json:"seq"`
-		} `json:"chain"`
-	}
-	if err := json.Unmarshal(line, &claim); err == nil && claim.Chain.Seq > 0 {
-		return claim.Chain.Seq
-	}
-	return v.result.Last + 1
 }

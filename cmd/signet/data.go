@@ -17,12 +17,13 @@ import (
 	"github.com/signet-egress/signet/internal/config"
 	"github.com/signet-egress/signet/internal/rollout"
 	"github.com/signet-egress/signet/receipts"
+	"github.com/signet-egress/signet/receipts/bundle"
 	"github.com/signet-egress/signet/receipts/journal"
 	"github.com/signet-egress/signet/resolver"
 )
 
 // dataUsage is what a DATA argument may be.
-const dataUsage = "a data directory, the admin socket of a running sidecar, a file of records as JSON lines, or - for standard input"
+const dataUsage = "a data directory, the admin socket of a running sidecar, a bundle, a file of records as JSON lines, or - for standard input"
 
 // eachReceipt calls fn with every receipt of every DATA argument. Its error says
 // which of them cannot be used.
@@ -61,8 +62,7 @@ func openData(cmd *cobra.Command, path string) (recordSource, error) {
 	case info.Mode()&fs.ModeSocket != 0:
 		return dialAdmin(path), nil
 	case !info.IsDir():
-		f, err := os.Open(path)
-		return lines{f}, err
+		return openFile(path, info.Size())
 	}
 	reader, err := journal.OpenReader(path)
 	if _, locked := errors.AsType[*journal.LockedError](err); locked {
@@ -70,6 +70,38 @@ func openData(cmd *cobra.Command, path string) (recordSource, error) {
 	}
 	return stopped{reader}, err
 }
+
+// openFile opens a bundle or JSON lines.
+func openFile(path string, size int64) (recordSource, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if !isBundle(f) {
+		return lines{f}, nil
+	}
+	reader, err := bundle.Open(f, size)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return bundled{reader, f}, nil
+}
+
+// bundled are the records of a bundle.
+type bundled struct {
+	*bundle.Reader
+	file *os.File
+}
+
+func (b bundled) head(context.Context) (int64, error) { return b.Manifest().Last.Seq, nil }
+
+func (bundled) keys(context.Context) ([]receipts.ChainKey, error) { return nil, errors.ErrUnsupported }
+
+func (b bundled) each(_ context.Context, _ int64, _ bool, fn func(line []byte) error) error {
+	return b.Lines(fn)
+}
+
+func (b bundled) close() error { return b.file.Close() }
 
 // lines are records as signet tail and signet receipts write them with --json.
 type lines struct{ io.ReadCloser }
@@ -79,7 +111,7 @@ func (lines) head(context.Context) (int64, error) { return 0, errors.ErrUnsuppor
 func (lines) keys(context.Context) ([]receipts.ChainKey, error) { return nil, errors.ErrUnsupported }
 
 func (l lines) each(_ context.Context, _ int64, _ bool, fn func(line []byte) error) error {
-	return eachLine(l, fn)
+	return receipts.EachLine(l, fn)
 }
 
 func (l lines) close() error { return l.Close() }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -96,10 +95,10 @@ type keyAnswer struct {
 
 func answerOf(k *receipts.ChainKey) keyAnswer {
 	a := keyAnswer{
-		KID: k.KID, PublicKey: receipts.EncodeKey(k.PublicKey), Chain: k.Chain, FromSeq: k.FromSeq, From: moment(k.From), ToSeq: k.ToSeq, Signs: k.ToSeq == 0,
+		KID: k.KID, PublicKey: receipts.EncodeKey(k.PublicKey), Chain: k.Chain, FromSeq: k.FromSeq, From: stamp(k.From), ToSeq: k.ToSeq, Signs: k.ToSeq == 0,
 	}
 	if !a.Signs {
-		a.To = moment(k.To)
+		a.To = stamp(k.To)
 	}
 	return a
 }
@@ -127,5 +126,3 @@ func writeKeys(w io.Writer, keys []receipts.ChainKey, asJSON bool) error {
 	_, err := io.WriteString(w, s)
 	return err
 }
-
-func moment(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

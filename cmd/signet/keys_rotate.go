@@ -117,7 +117,7 @@ func writeKeyChange(w io.Writer, change *receipts.Event, file string, asJSON boo
 		return err
 	}
 	s := fmt.Sprintf("rotated: from seq %d on, key %s signs chain %s\nretired: %s, since seq %d, %s\n",
-		change.Chain.Seq+1, change.Key.KID, change.Chain.ID, change.KID, change.Chain.Seq, moment(change.TS))
+		change.Chain.Seq+1, change.Key.KID, change.Chain.ID, change.KID, change.Chain.Seq, stamp(change.TS))
 	if file != "" {
 		s += fmt.Sprintf("set key to %s before the next start: the key that is configured now does not continue the chain\n", file)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -145,7 +144,7 @@ func (r running) each(ctx context.Context, from int64, follow bool, fn func(line
 	if follow {
 		query.Set("follow", "1")
 	}
-	err := r.get(ctx, "/v1/records", query, func(body io.Reader) error { return eachLine(body, fn) })
+	err := r.get(ctx, "/v1/records", query, func(body io.Reader) error { return receipts.EachLine(body, fn) })
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("the sidecar ended in the middle of its answer: %w", err)
 	}
@@ -177,30 +176,4 @@ func (r running) ask(ctx context.Context, method, path string, query url.Values,
 		return exit(exitUnusable, fmt.Errorf("admin socket %s: %s: %s", r.socket, resp.Status, printable(string(bytes.TrimSpace(why)))))
 	}
 	return read(resp.Body)
-}
-
-// eachLine calls fn with each line, without its newline but otherwise as it is.
-func eachLine(r io.Reader, fn func(line []byte) error) error {
-	s := bufio.NewScanner(r)
-	s.Buffer(make([]byte, 0, 64<<10), receipts.MaxLine+1)
-	s.Split(func(data []byte, atEOF bool) (advance int, token []byte, err error) {
-		if i := bytes.IndexByte(data, '\n'); i >= 0 {
-			return i + 1, data[:i], nil
-		}
-		if atEOF && len(data) > 0 {
-			return len(data), data, nil
-		}
-		return 0, nil, nil
-	})
-	n := 0
-	for s.Scan() {
-		n++
-		if err := fn(s.Bytes()); err != nil {
-			return err
-		}
-	}
-	if errors.Is(s.Err(), bufio.ErrTooLong) {
-		return fmt.Errorf("line %d is longer than the %d bytes of a record", n+1, receipts.MaxLine)
-	}
-	return s.Err()
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -65,7 +66,7 @@ func (t *recordTable) header() error {
 }
 
 func (t *recordTable) row(r receipts.Record) error {
-	at := r.RecordHead().TS.UTC().Format("2006-01-02T15:04:05.000Z")
+	at := stamp(r.RecordHead().TS)
 	var err error
 	switch r := r.(type) {
 	case *receipts.Receipt:
@@ -83,6 +84,9 @@ func (t *recordTable) row(r receipts.Record) error {
 	}
 	return err
 }
+
+// stamp is a time as records have it.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // absent stands for what a receipt does not have.
 const absent = "-"

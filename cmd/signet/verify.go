@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/signet-egress/signet/receipts"
+	"github.com/signet-egress/signet/receipts/bundle"
 	"github.com/signet-egress/signet/receipts/journal"
 )
 
@@ -20,20 +22,22 @@ func newVerifyCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "verify PATH...",
-		Short: "Verify a chain of records offline",
+		Short: "Verify a bundle or a chain of records offline",
 		Long: `Verify records offline: canonical form, hashes, signatures, chain and hop links.
-A PATH is the data directory of a sidecar that does not run, or a file of records
-as JSON lines; - reads standard input. Paths with records of one chain must
-continue each other in the order given.
+A PATH is a bundle that signet export has made, the data directory of a sidecar
+that does not run, or a file of records as JSON lines; - reads such lines from
+standard input. Paths with records of one chain must continue each other in the
+order given; a bundle stands for itself, and its manifest is verified too.
 
-Without --jwks the signing key is taken from the chain's genesis on trust: that
-proves that nobody without the key changed anything, but not whose key it is.
+Without --jwks the signing key is taken on trust from the bundle, or from the
+chain's genesis: that proves that nobody without the key changed anything, but
+not whose key it is.
 
 The exit status is 0 if all is good, 1 if not, with the first bad record named,
 and 2 if there is nothing to verify or it cannot be read.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return exit(exitUnusable, errors.New("verify needs a PATH: a data directory, a file of records, or - for standard input"))
+				return exit(exitUnusable, errors.New("verify needs a PATH: a bundle, a data directory, a file of records, or - for standard input"))
 			}
 			return nil
 		},
@@ -52,7 +56,7 @@ and 2 if there is nothing to verify or it cannot be read.`,
 		},
 	}
 	cmd.Flags().StringVar(&jwks, "jwks", "", "trust only the keys of this JWKS file, and those that they introduce")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "write the answer as JSON, one object a chain")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write the answer as JSON, one object a bundle or chain")
 	return cmd
 }
 
@@ -77,31 +81,14 @@ type verification struct {
 	cmd    *cobra.Command
 	keys   *receipts.KeySet
 	chains map[string]*receipts.Verifier // by the chain id that the first record claims
-	order  []*receipts.Verifier
+	found  []found
 }
 
-// badRecord is the first record that is not good.
-type badRecord struct {
-	path string
-	line int64 // of a file; 0 in a data directory
-	err  *receipts.VerifyError
-}
-
-func (e *badRecord) Error() string {
-	place := e.path
-	if e.line > 0 {
-		place = fmt.Sprintf("%s:%d", e.path, e.line)
-	}
-	return fmt.Sprintf("not verified: %s: %v", printable(place), printable(e.err.Error()))
-}
-
-func (e *badRecord) Unwrap() error { return e.err }
-
-// path verifies one argument. Its error is a *badRecord, or says why the path
+// path verifies one argument. Its error is a *refused, or says why the path
 // cannot be read.
 func (c *verification) path(path string) error {
 	if path == "-" {
-		return c.lines("standard input", c.cmd.InOrStdin())
+		return c.stream("standard input", c.cmd.InOrStdin(), newProgress(c.cmd, "verifying", -1))
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -115,14 +102,29 @@ func (c *verification) path(path string) error {
 		return err
 	}
 	defer func() { _ = f.Close() }() // only read
-	return c.lines(path, f)
+	if isBundle(f) {
+		return c.bundle(path, f, info.Size())
+	}
+	return c.stream(path, f, newProgress(c.cmd, "verifying", info.Size()))
 }
 
-func (c *verification) lines(path string, r io.Reader) error {
-	var n int64
-	return c.records(path, &n, func(fn func([]byte) error) error {
-		return eachLine(r, func(line []byte) error {
-			n++
+// isBundle looks at the first bytes and goes back to them.
+func isBundle(f *os.File) bool {
+	var start [bundle.MagicLen]byte
+	_, err := f.ReadAt(start[:], 0)
+	return err == nil && bundle.IsBundle(start[:])
+}
+
+// stream verifies records as JSON lines.
+func (c *verification) stream(path string, r io.Reader, bar *progress) error {
+	defer bar.done()
+	start := bufio.NewReader(r)
+	if magic, _ := start.Peek(bundle.MagicLen); bundle.IsBundle(magic) {
+		return fmt.Errorf("%s: a bundle cannot be verified as it comes, since its manifest stands at the end: save it as a file, and verify that", path)
+	}
+	return c.records(path, true, func(fn func([]byte) error) error {
+		return receipts.EachLine(start, func(line []byte) error {
+			bar.add(len(line) + 1)
 			return fn(line)
 		})
 	})
@@ -138,34 +140,71 @@ func (c *verification) directory(dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, reader.Close()) }()
-	var inFile int64
-	return c.records(dir, &inFile, func(fn func([]byte) error) error {
-		return reader.Range(c.cmd.Context(), 1, func(_ int64, line []byte) error { return fn(line) })
+	bar := newProgress(c.cmd, "verifying", reader.Head().Seq)
+	defer bar.done()
+	return c.records(dir, false, func(fn func([]byte) error) error {
+		return reader.Range(c.cmd.Context(), 1, func(_ int64, line []byte) error {
+			bar.add(1)
+			return fn(line)
+		})
 	})
 }
 
-// records verifies what each gives; line is where it is in a file by then.
-func (c *verification) records(path string, line *int64, each func(func([]byte) error) error) error {
-	var v *receipts.Verifier
+// records verifies what each gives, one record a line if it is a file.
+func (c *verification) records(path string, file bool, each func(func([]byte) error) error) error {
+	var (
+		p      *receipts.Pipeline
+		before int64 // records of the chain in the paths before
+	)
 	err := each(func(record []byte) error {
-		if v == nil {
-			v = c.verifier(record)
+		if p == nil {
+			v := c.verifier(record)
+			before = v.Records()
+			p = v.Pipeline()
 		}
-		err := v.Add(record)
-		var bad *receipts.VerifyError
-		if errors.As(err, &bad) {
-			return &badRecord{path: path, line: *line, err: bad}
-		}
-		return err
+		return p.Add(record)
 	})
-	if err == nil && v == nil {
+	if p != nil {
+		if bad := p.Close(); bad != nil {
+			err = bad
+		}
+	} else if err == nil {
 		err = receipts.ErrNoRecords
 	}
-	var bad *badRecord
-	if err == nil || errors.As(err, &bad) {
-		return err
+	bad, ok := errors.AsType[*receipts.VerifyError](err)
+	switch {
+	case err == nil:
+		return nil
+	case !ok:
+		return fmt.Errorf("reading %s: %w", path, err)
+	case !file:
+		return badRecord(path, 0, bad)
 	}
-	return fmt.Errorf("reading %s: %w", path, err)
+	return badRecord(path, bad.Record-before, bad)
+}
+
+func (c *verification) bundle(path string, f *os.File, size int64) error {
+	reader, err := bundle.Open(f, size)
+	if err == nil {
+		bar := newProgress(c.cmd, "verifying", reader.Size())
+		var r bundle.Result
+		r, err = reader.Verify(c.keys, bar.add)
+		bar.done()
+		c.found = append(c.found, found{bundle: &r})
+	}
+	var (
+		bad  *receipts.VerifyError
+		made *bundle.Error
+	)
+	switch {
+	case errors.As(err, &bad):
+		return badRecord(path, 0, bad)
+	case errors.As(err, &made):
+		return &refused{path: path, cause: made.Cause, err: made.Err, text: made.Error()}
+	case err != nil:
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	return nil
 }
 
 // verifier is the one of the chain that the first record of a path claims to be
@@ -181,95 +220,7 @@ func (c *verification) verifier(record []byte) *receipts.Verifier {
 	if !ok {
 		v = receipts.NewVerifier(c.keys)
 		c.chains[claim.Chain.ID] = v
-		c.order = append(c.order, v)
+		c.found = append(c.found, found{chain: v})
 	}
 	return v
-}
-
-// chainAnswer is the answer as JSON.
-type chainAnswer struct {
-	Verified     bool   `json:"verified"`
-	Chain        string `json:"chain"`
-	Receipts     int64  `json:"receipts"`
-	Records      int64  `json:"records"`
-	First        int64  `json:"first_seq"`
-	Last         int64  `json:"last_seq"`
-	Head         string `json:"head"`
-	KID          string `json:"kid"`
-	Pinned       bool   `json:"pinned"`
-	Anchored     bool   `json:"anchored"`
-	CleanStop    bool   `json:"clean_stop"`
-	Withheld     int64  `json:"details_withheld"`
-	Recoveries   int64  `json:"recoveries"`
-	Lost         int64  `json:"records_lost"`
-	HopsUnproved int64  `json:"hops_unproved"`
-}
-
-// refusal is the answer as JSON for a bad record.
-type refusal struct {
-	Verified bool           `json:"verified"`
-	Path     string         `json:"path"`
-	Line     int64          `json:"line,omitempty"`
-	Seq      int64          `json:"seq"`
-	Cause    receipts.Cause `json:"cause"`
-	Error    string         `json:"error"`
-}
-
-func (c *verification) refuse(err error, asJSON bool) error {
-	var bad *badRecord
-	if !errors.As(err, &bad) {
-		return exit(exitUnusable, err)
-	}
-	if !asJSON {
-		return err
-	}
-	return errors.Join(err, json.NewEncoder(c.cmd.OutOrStdout()).Encode(refusal{
-		Path: bad.path, Line: bad.line, Seq: bad.err.Seq, Cause: bad.err.Cause, Error: bad.err.Err.Error(),
-	}))
-}
-
-func (c *verification) report(w io.Writer, jwks string, asJSON bool) error {
-	for _, v := range c.order {
-		r, err := v.Result()
-		if err != nil {
-			return err
-		}
-		if asJSON {
-			err = json.NewEncoder(w).Encode(chainAnswer{
-				Verified: true, Chain: r.ChainID, Receipts: r.Receipts, Records: r.Records, First: r.First, Last: r.Last, Head: r.Head,
-				KID: r.TrustedKID, Pinned: r.Pinned, CleanStop: r.CleanStop, Withheld: r.Withheld, Recoveries: r.Recoveries, Lost: r.Lost, HopsUnproved: r.HopsUnproved,
-			})
-		} else {
-			_, err = io.WriteString(w, describe(&r, jwks))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// describe says what was verified, and as plainly what that does not prove.
-func describe(r *receipts.Result, jwks string) string {
-	s := verifiedLine(r) + "\n"
-	if r.Pinned {
-		s += fmt.Sprintf("key: %s, pinned by %s\n", r.TrustedKID, jwks)
-	} else {
-		s += fmt.Sprintf("key: %s, taken on trust from the genesis; pin it with --jwks\n", r.TrustedKID)
-	}
-	end := "no clean stop"
-	if r.CleanStop {
-		end = "clean stop"
-	}
-	s += fmt.Sprintf("end: %s; not anchored, so that records cut off the end would not show\n", end)
-	if r.Recoveries > 0 {
-		s += fmt.Sprintf("loss: an operator had the chain go on %d times after a loss; %d records are missing there\n", r.Recoveries, r.Lost)
-	}
-	if r.Withheld > 0 {
-		s += fmt.Sprintf("details: %d withheld\n", r.Withheld)
-	}
-	if r.HopsUnproved > 0 {
-		s += fmt.Sprintf("hops: not proved for the first hop of %d traces, since the records start at seq %d\n", r.HopsUnproved, r.First)
-	}
-	return s
 }

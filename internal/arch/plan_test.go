@@ -18,10 +18,10 @@ var plan = map[string]room{
 	// The wiring.
 	"cmd/signet": {
 		own: []string{
-			"internal/config", "internal/doctor", "internal/policy", "internal/rollout", "internal/ruleset", "internal/sidecar", "receipts", "receipts/journal", "resolver",
+			"internal/config", "internal/doctor", "internal/policy", "internal/rollout", "internal/ruleset", "internal/sidecar", "receipts", "receipts/bundle", "receipts/journal", "resolver",
 			"internal/testkit/peers", // the demo is made of the test peers
 		},
-		modules: []string{"github.com/spf13/cobra", "golang.org/x/sys/unix", "golang.org/x/term"},
+		modules: []string{"github.com/google/uuid", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "golang.org/x/sys/unix", "golang.org/x/term"},
 		tests:   []string{"go.yaml.in/yaml/v3", "go.etcd.io/bbolt"},
 	},
 	"internal/sidecar": {
@@ -82,6 +82,11 @@ var plan = map[string]room{
 	"resolver/internal/gen": {outside: []string{"net", "net/http"}},
 	"receipts": {
 		modules: []string{"github.com/gowebpki/jcs"},
+		outside: []string{"net", "net/http", "os", "os/exec", "syscall"},
+	},
+	"receipts/bundle": {
+		own:     []string{"receipts"},
+		modules: []string{"github.com/klauspost/compress/flate"},
 		outside: []string{"net", "net/http", "os", "os/exec", "syscall"},
 	},
 	"receipts/journal": {

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/signet-egress/signet/receipts"
+	"github.com/signet-egress/signet/receipts/bundle"
+)
+
+// refused is the first thing that is not good.
+type refused struct {
+	path  string
+	line  int64 // of a file of records; 0 elsewhere
+	seq   int64 // 0 where it is the bundle or its manifest
+	cause receipts.Cause
+	err   error
+	text  string
+}
+
+func badRecord(path string, line int64, bad *receipts.VerifyError) *refused {
+	return &refused{path: path, line: line, seq: bad.Seq, cause: bad.Cause, err: bad.Err, text: bad.Error()}
+}
+
+func (e *refused) Error() string {
+	place := e.path
+	if e.line > 0 {
+		place = fmt.Sprintf("%s:%d", e.path, e.line)
+	}
+	return fmt.Sprintf("not verified: %s: %s", printable(place), printable(e.text))
+}
+
+func (e *refused) Unwrap() error { return e.err }
+
+// found is what was verified: a chain, or a bundle.
+type found struct {
+	chain  *receipts.Verifier
+	bundle *bundle.Result
+}
+
+func (f *found) result() (receipts.Result, error) {
+	if f.bundle != nil {
+		return f.bundle.Result, nil
+	}
+	return f.chain.Result()
+}
+
+// chainAnswer is the answer as JSON.
+type chainAnswer struct {
+	Verified     bool             `json:"verified"`
+	Chain        string           `json:"chain"`
+	Receipts     int64            `json:"receipts"`
+	Records      int64            `json:"records"`
+	First        int64            `json:"first_seq"`
+	Last         int64            `json:"last_seq"`
+	Head         string           `json:"head"`
+	KID          string           `json:"kid"`
+	Pinned       bool             `json:"pinned"`
+	Anchored     bool             `json:"anchored"`
+	CleanStop    bool             `json:"clean_stop"`
+	Withheld     int64            `json:"details_withheld"`
+	Recoveries   int64            `json:"recoveries"`
+	Lost         int64            `json:"records_lost"`
+	HopsUnproved int64            `json:"hops_unproved"`
+	Manifest     *bundle.Manifest `json:"manifest,omitempty"`
+}
+
+// refusal is the answer as JSON for what is not good.
+type refusal struct {
+	Verified bool           `json:"verified"`
+	Path     string         `json:"path"`
+	Line     int64          `json:"line,omitempty"`
+	Seq      int64          `json:"seq"`
+	Cause    receipts.Cause `json:"cause"`
+	Error    string         `json:"error"`
+}
+
+func (c *verification) refuse(err error, asJSON bool) error {
+	var bad *refused
+	if !errors.As(err, &bad) {
+		return exit(exitUnusable, err)
+	}
+	if !asJSON {
+		return err
+	}
+	return errors.Join(err, json.NewEncoder(c.cmd.OutOrStdout()).Encode(refusal{
+		Path: bad.path, Line: bad.line, Seq: bad.seq, Cause: bad.cause, Error: bad.err.Error(),
+	}))
+}
+
+func (c *verification) report(w io.Writer, jwks string, asJSON bool) error {
+	for i := range c.found {
+		r, err := c.found[i].result()
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			answer := chainAnswer{
+				Verified: true, Chain: r.ChainID, Receipts: r.Receipts, Records: r.Records, First: r.First, Last: r.Last, Head: r.Head,
+				KID: r.TrustedKID, Pinned: r.Pinned, CleanStop: r.CleanStop, Withheld: r.Withheld, Recoveries: r.Recoveries, Lost: r.Lost, HopsUnproved: r.HopsUnproved,
+			}
+			if b := c.found[i].bundle; b != nil {
+				answer.Manifest = b.Manifest
+			}
+			err = json.NewEncoder(w).Encode(answer)
+		} else {
+			_, err = io.WriteString(w, c.found[i].describe(&r, jwks))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// describe says what was verified, and as plainly what that does not prove.
+func (f *found) describe(r *receipts.Result, jwks string) string {
+	s := verifiedLine(r) + "\n"
+	source := "the genesis"
+	if f.bundle != nil {
+		m := f.bundle.Manifest
+		s += fmt.Sprintf("bundle: tenant %s, %s to %s, profile %s, exported %s\n",
+			printable(m.Tenant), stamp(m.Period.From), stamp(m.Period.To), m.Profile, stamp(m.Created))
+		source = "the bundle"
+	}
+	if r.Pinned {
+		s += fmt.Sprintf("key: %s, pinned by %s\n", r.TrustedKID, jwks)
+	} else {
+		s += fmt.Sprintf("key: %s, taken on trust from %s; pin it with --jwks\n", r.TrustedKID, source)
+	}
+	end := "no clean stop"
+	if r.CleanStop {
+		end = "clean stop"
+	}
+	if f.bundle != nil {
+		s += fmt.Sprintf("end: %s; the manifest vouches for it, but not that the chain ended there\n", end)
+	} else {
+		s += fmt.Sprintf("end: %s; not anchored, so that records cut off the end would not show\n", end)
+	}
+	if r.Recoveries > 0 {
+		s += fmt.Sprintf("loss: an operator had the chain go on %d times after a loss; %d records are missing there\n", r.Recoveries, r.Lost)
+	}
+	if r.Withheld > 0 {
+		s += fmt.Sprintf("details: %d withheld\n", r.Withheld)
+	}
+	if r.HopsUnproved > 0 {
+		s += fmt.Sprintf("hops: not proved for the first hop of %d traces, since the records start at seq %d\n", r.HopsUnproved, r.First)
+	}
+	return s
+}
