@@ -28,17 +28,21 @@ func decodeCanonical(data []byte) (map[string]any, error) {
 	case len(data) == 0:
 		return nil, &SyntaxError{errors.New("an empty line")}
 	}
-	again, err := jcs.Transform(data)
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var document any
+	if err := d.Decode(&document); err != nil {
+		return nil, &SyntaxError{err}
+	}
+	again, err := jcs.Transform(data) // which also finds a name that stands twice
 	if err != nil {
 		return nil, &SyntaxError{err}
 	}
 	if !bytes.Equal(again, data) {
 		return nil, &CanonicalError{Offset: commonPrefix(again, data)}
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	var members map[string]any
-	if err := d.Decode(&members); err != nil || members == nil {
+	members, ok := document.(map[string]any)
+	if !ok {
 		return nil, &SyntaxError{errors.New("not an object")}
 	}
 	return members, nil

@@ -113,14 +113,14 @@ func (e *export) add(line []byte) error {
 
 // check holds a line against the one before, its keys and its tenant.
 func (e *export) check(line []byte) error {
-	hash, prev := memberString(line, `,"receipt_hash":"`), prevOf(line)
-	if hash == nil || len(line) > receipts.MaxLine {
+	own, prev := memberString(line, `,"receipt_hash":"`), prevOf(line)
+	if own == nil || len(line) > receipts.MaxLine {
 		return errors.New("not a record")
 	}
 	if e.records > 0 && !bytes.Equal(prev, e.lastHash) {
 		return errors.New("it does not follow the record before")
 	}
-	e.lastHash = append(e.lastHash[:0], hash...)
+	e.lastHash = append(e.lastHash[:0], own...)
 	if tenant := memberString(line, `,"tenant":"`); tenant != nil {
 		if e.tenant == nil {
 			e.tenant = bytes.Clone(tenant)

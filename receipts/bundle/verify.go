@@ -134,8 +134,10 @@ func (c *claims) note(r receipts.Record) {
 
 func (c *claims) noteTenant(h *receipts.Head, tenant string) {
 	if c.tenant == nil && tenant != c.manifest.Tenant {
-		c.tenant = &receipts.VerifyError{Seq: h.Chain.Seq, Cause: CauseTenant,
-			Err: fmt.Errorf("a record of tenant %q in a bundle of %q", tenant, c.manifest.Tenant)}
+		c.tenant = &receipts.VerifyError{
+			Seq: h.Chain.Seq, Cause: CauseTenant,
+			Err: fmt.Errorf("a record of tenant %q in a bundle of %q", tenant, c.manifest.Tenant),
+		}
 	}
 }
 
@@ -145,8 +147,10 @@ func (c *claims) noteDetail(r *receipts.Receipt) {
 		if !want {
 			has = "has a detail"
 		}
-		c.profile = &receipts.VerifyError{Seq: r.Chain.Seq, Cause: CauseProfile,
-			Err: fmt.Errorf("the receipt %s, which profile and filter of the manifest do not say", has)}
+		c.profile = &receipts.VerifyError{
+			Seq: r.Chain.Seq, Cause: CauseProfile,
+			Err: fmt.Errorf("the receipt %s, which profile and filter of the manifest do not say", has),
+		}
 	}
 }
 

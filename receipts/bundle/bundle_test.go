@@ -1,0 +1,204 @@
+package bundle
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/signet-egress/signet/receipts"
+)
+
+func testKey(n byte) ed25519.PrivateKey {
+	seed := make([]byte, ed25519.SeedSize)
+	seed[0] = n
+	return ed25519.NewKeyFromSeed(seed)
+}
+
+func public(key ed25519.PrivateKey) ed25519.PublicKey {
+	pub, _ := key.Public().(ed25519.PublicKey)
+	return pub
+}
+
+func uuid(n int) string { return fmt.Sprintf("0199f3a1-7c00-7000-8000-%012x", n) }
+
+// chain is a writer without a store.
+type chain struct {
+	id     string
+	key    ed25519.PrivateKey
+	keys   []receipts.ChainKey
+	head   receipts.Head
+	traces *receipts.Traces
+	lines  [][]byte
+}
+
+func newChain(n byte) *chain {
+	c := &chain{id: uuid(int(n)), key: testKey(n), traces: receipts.NewTraces()}
+	c.add(&receipts.Genesis{Tenant: "acme", Agent: "a", Build: "v0", PublicKey: receipts.EncodeKey(public(c.key)), PolicyVersion: receipts.Hash(nil)})
+	c.keys = []receipts.ChainKey{{KID: receipts.KeyID(public(c.key)), PublicKey: public(c.key), Validity: receipts.Validity{Chain: c.id, FromSeq: 1, From: c.head.TS}}}
+	return c
+}
+
+func (c *chain) add(r receipts.Record) {
+	h := r.RecordHead()
+	seq := c.head.Chain.Seq + 1
+	*h = receipts.Head{
+		Chain: receipts.Chain{ID: c.id, Seq: seq, Prev: c.head.ReceiptHash},
+		TS:    time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC).Add(time.Duration(seq) * time.Minute),
+		KID:   receipts.KeyID(public(c.key)),
+	}
+	receipt, ok := r.(*receipts.Receipt)
+	if ok {
+		receipt.Hop, receipt.PrevReceiptHash = c.traces.Next(receipt.TraceID)
+		receipt.DetailDigest = receipts.DetailDigest(receipt.Detail)
+	}
+	core := receipts.AppendCore(nil, r)
+	h.ReceiptHash, h.Signature = receipts.Hash(core), receipts.Sign(c.key, r.RecordType(), core)
+	if ok {
+		c.traces.Put(receipt.TraceID, receipt.Hop, h.ReceiptHash, seq)
+	}
+	c.head = *h
+	c.lines = append(c.lines, receipts.Append(nil, r))
+}
+
+func (c *chain) exchange(agent, trace string) {
+	n := len(c.lines) + 1
+	size, status := int64(n), int64(200)
+	c.add(&receipts.Receipt{
+		ReceiptID: uuid(1000 + n), TraceID: trace, Tenant: "acme", Agent: agent, Outcome: receipts.Forwarded, Count: 1,
+		Usage:  receipts.Usage{VEX: 1},
+		Policy: receipts.Policy{Allowed: true, Reason: "ok", Rule: "r", Mode: "enforce", Version: receipts.Hash(nil)},
+		Ext:    []byte(`{"detail":{"x":1},"detail_digest":"y","kid":"z","receipt_hash":"z","tenant":"t","trace_id":"t","type":"u"}`),
+		Detail: &receipts.Detail{
+			Salt: "AAECAwQFBgcICQoLDA0ODw", Started: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC), DurationUS: 41_900,
+			Request:   &receipts.Request{Protocol: "h2", Method: "POST", Scheme: "https", Host: "api.example", Port: 443, Path: `/"detail_digest":"`, Digest: receipts.Hash(nil), Size: &size},
+			Forwarded: &receipts.ForwardedTo{PinnedIP: "192.0.2.1", Port: 443, StatusCode: &status, ResponseDigest: receipts.Hash(nil), ResponseSize: &size},
+		},
+	})
+}
+
+func (c *chain) changeKey(n byte) {
+	next := testKey(n)
+	e := &receipts.Event{Event: receipts.EventKeyChange, Key: receipts.NewKeyChange(next, c.id, receipts.KeyID(public(c.key)))}
+	c.add(e)
+	old, fresh := c.keys[len(c.keys)-1].SucceededBy(public(next), &e.Head)
+	c.keys = append(c.keys[:len(c.keys)-1], old, fresh)
+	c.key = next
+}
+
+// sampleChain has agents and traces that cross, and changes its key at seq 6.
+func sampleChain() *chain {
+	c := newChain(1)
+	c.exchange("a", "t1")    // 2
+	c.exchange(`b"`, "t2")   // 3
+	c.exchange("a", `t"2\n`) // 4
+	c.exchange("a", "t1")    // 5
+	c.changeKey(2)           // 6
+	c.exchange(`b"`, "t1")   // 7
+	c.exchange("a", "t2")    // 8
+	c.add(&receipts.Event{Event: receipts.EventStop})
+	return c
+}
+
+func (c *chain) options() Options {
+	return Options{Tenant: "unused", Build: "v0", Created: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC), Key: c.key, Keys: c.keys}
+}
+
+func bundleOf(t *testing.T, o Options, lines [][]byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if _, err := Export(&b, o, each(lines)); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func each(lines [][]byte) func(add func([]byte) error) error {
+	return func(add func([]byte) error) error {
+		for _, line := range lines {
+			if err := add(line); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func verify(data []byte, pinned *receipts.KeySet) (Result, error) {
+	r, err := Open(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		return Result{}, err
+	}
+	return r.Verify(pinned, nil)
+}
+
+func keySet(t *testing.T, keys ...receipts.ChainKey) *receipts.KeySet {
+	t.Helper()
+	set, err := receipts.ParseJWKS(receipts.JWKS(keys...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// What is exported verifies, with whatever withheld and from wherever on.
+func TestExportVerifies(t *testing.T) {
+	c := sampleChain()
+	tests := []struct {
+		name     string
+		from, to int // seq
+		change   func(*Options)
+		withheld int64
+		unproved int64
+	}{
+		{"whole", 1, 9, func(*Options) {}, 0, 0},
+		{"core", 1, 9, func(o *Options) { o.Profile = Core }, 6, 0},
+		{"one agent", 1, 9, func(o *Options) { o.Filter.Agent = `b"` }, 4, 0},
+		{"one trace", 1, 9, func(o *Options) { o.Filter.Trace = "t1" }, 3, 0},
+		{"one trace with escapes", 1, 9, func(o *Options) { o.Filter.Trace = `t"2\n` }, 5, 0},
+		{"one trace of one agent", 1, 9, func(o *Options) { o.Filter = Filter{Agent: "a", Trace: "t1"} }, 4, 0},
+		{"from the middle", 3, 8, func(*Options) {}, 0, 3},
+		{"before the key change", 2, 4, func(*Options) {}, 0, 3},
+		{"after the key change", 7, 9, func(*Options) {}, 0, 2},
+		{"one record", 9, 9, func(*Options) {}, 0, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			o := c.options()
+			tt.change(&o)
+			data := bundleOf(t, o, c.lines[tt.from-1:tt.to])
+			for _, pinned := range []*receipts.KeySet{nil, keySet(t, c.keys...)} {
+				got, err := verify(data, pinned)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got.First != int64(tt.from) || got.Last != int64(tt.to) || got.Withheld != tt.withheld || got.HopsUnproved != tt.unproved || got.Pinned != (pinned != nil) {
+					t.Errorf("%+v", got.Result)
+				}
+			}
+			if again := bundleOf(t, o, c.lines[tt.from-1:tt.to]); !bytes.Equal(again, data) {
+				t.Error("the same records make another bundle")
+			}
+		})
+	}
+}
+
+// The key that a pinned key introduces is enough for the manifest too.
+func TestPinnedRoot(t *testing.T) {
+	c := sampleChain()
+	root := receipts.ChainKey{KID: c.keys[0].KID, PublicKey: c.keys[0].PublicKey}
+	if _, err := verify(bundleOf(t, c.options(), c.lines), keySet(t, root)); err != nil {
+		t.Error(err)
+	}
+	_, err := verify(bundleOf(t, c.options(), c.lines[:4]), keySet(t, root))
+	wantError(t, err, "manifest", receipts.CauseKey)
+}
+
+func wantError(t *testing.T, err error, part string, cause receipts.Cause) {
+	t.Helper()
+	bad, ok := err.(*Error) //nolint:errorlint // it is never wrapped
+	if !ok || bad.Part != part || bad.Cause != cause {
+		t.Fatalf("got %v, want %s: %s", err, part, cause)
+	}
+}
