@@ -18,7 +18,7 @@ IMAGE     ?= signet:dev
 .PHONY: help
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \
-		/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  Variables, with their defaults:'
 	@echo '    PKG=$(PKG)         packages of test, bench and fuzz'
@@ -48,6 +48,10 @@ torture: packages ## Run the long tests at full length: 50 kills, bodies of 1 Gi
 	$(GO) test -count=1 -timeout=60m -run='^Test(Kill|MemoryDoesNotGrowWithBodies)$$' -v ./test/e2e \
 		-e2e.kills=50 -e2e.bytes=$$((1 << 30))
 
+.PHONY: repair-table
+repair-table: ## Spoil 10,000 documents in every way and show what the local repair makes of them
+	@$(GO) test -count=1 -timeout=20m -run='^TestCorpus$$' ./repair -args -repair.documents=10000
+
 .PHONY: packages
 packages: ## Install what the tests need from Debian (test/packages)
 	@test/install
@@ -73,7 +77,7 @@ lint: ## Check format, style, known mistakes and go.mod
 
 .PHONY: fmt
 fmt: ## Format all Go files
-	@$(TOOL) gofumpt -w cmd internal proxy receipts resolver test
+	@$(TOOL) gofumpt -w cmd internal proxy receipts repair resolver test
 
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities in what is linked (needs the network)

@@ -95,6 +95,12 @@ var plan = map[string]room{
 		outside: []string{"net", "net/http"},
 	},
 
+	"repair": {
+		own:     []string{"internal/jsonx"},
+		modules: []string{"github.com/kaptinlin/jsonrepair"},
+		outside: []string{"net", "net/http", "os", "os/exec", "syscall"},
+	},
+
 	// What operators do with the evidence.
 	"internal/rollout": {
 		own:     []string{"internal/policy", "receipts"},
