@@ -51,3 +51,12 @@ func BenchmarkCheck(b *testing.B) {
 	}
 	run("lines", []Rule{{ID: "lines", Check: "original.lines.all(l, l.quantity * l.unit_price == l.total) && sum(original.lines, '/total') == original.amount"}})
 }
+
+func BenchmarkCompile(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Compile(typicalRules, Options{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

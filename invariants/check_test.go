@@ -22,9 +22,21 @@ func doc(t testing.TB, text string) *jsonx.Value {
 // verdict is what became of a check: true, false or error.
 func verdict(t testing.TB, check string, in Input) (string, string) {
 	t.Helper()
-	p, err := Compile([]Rule{{ID: "r", Check: check}}, Options{})
-	if err != nil {
-		return "compile", err.Error()
+	return programCache{}.verdict(t, check, in)
+}
+
+// programCache holds what was compiled before.
+type programCache map[string]*Program
+
+func (c programCache) verdict(t testing.TB, check string, in Input) (string, string) {
+	t.Helper()
+	p := c[check]
+	if p == nil {
+		var err error
+		if p, err = Compile([]Rule{{ID: "r", Check: check}}, Options{}); err != nil {
+			return "compile", err.Error()
+		}
+		c[check] = p
 	}
 	violations := p.Check(t.Context(), in)
 	switch {

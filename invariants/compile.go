@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"cel.dev/cel-go/cel"
@@ -131,7 +132,7 @@ func compileRule(rule *Rule, o Options) (check, []string, error) {
 		return nil, nil, err
 	}
 	if t := e.result; t != cel.BoolType && t != cel.DynType {
-		return nil, nil, &CompileError{Rule: rule.ID, Problem: fmt.Sprintf("a check is true or false, and this is a %s", cel.FormatCELType(t))}
+		return nil, nil, &CompileError{Rule: rule.ID, Problem: fmt.Sprintf("a check is true or false, and this is a %s", strings.ReplaceAll(cel.FormatCELType(t), "decimal", "number"))}
 	}
 	return e, e.names, nil
 }
@@ -187,7 +188,21 @@ func (r *rewriter) error(rule string) error {
 // same.
 func issueError(rule string, issues *cel.Issues) error {
 	first := issues.Errors()[0]
-	return &CompileError{Rule: rule, Line: first.Location.Line(), Column: first.Location.Column() + 1, Problem: first.Message}
+	return &CompileError{Rule: rule, Line: first.Location.Line(), Column: first.Location.Column() + 1, Problem: inWords(first.Message)}
+}
+
+var noOverload = regexp.MustCompile(`^found no matching overload for '[@_]*(.*?)_*' applied to '(.*)'$`)
+
+// inWords says what CEL says in the words of the rule language.
+func inWords(message string) string {
+	switch message {
+	case "invalid int literal", "invalid double literal":
+		return "a number of this size is written as a string: decimal('…')"
+	}
+	if m := noOverload.FindStringSubmatch(message); m != nil {
+		return fmt.Sprintf("%s does not go with %s", m[1], strings.ReplaceAll(m[2], "decimal", "number"))
+	}
+	return strings.TrimSuffix(message, " (in container '')")
 }
 
 // position is where an expression stands in the source: line and column from 1.
