@@ -74,10 +74,15 @@ fuzz: ## Run every fuzz target for FUZZTIME, one after the other
 lint: ## Check format, style, known mistakes and go.mod
 	@$(GO) mod tidy -diff
 	@$(TOOL) golangci-lint run ./...
+	@$(GO) run -C tools ./protogen -check ../internal/api/collector.proto
 
 .PHONY: fmt
 fmt: ## Format all Go files
 	@$(TOOL) gofumpt -w cmd internal proxy receipts repair resolver test
+
+.PHONY: generate
+generate: ## Write the Go code of internal/api/collector.proto anew
+	@$(GO) run -C tools ./protogen ../internal/api/collector.proto
 
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities in what is linked (needs the network)

@@ -35,3 +35,8 @@ func (r *recentIDs) add(id string) {
 	r.ring[r.next] = id
 	r.next = (r.next + 1) % r.max
 }
+
+// list is the ids, the oldest first.
+func (r *recentIDs) list() []string {
+	return append(append(make([]string, 0, len(r.ring)), r.ring[r.next:]...), r.ring[:r.next]...)
+}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"github.com/signet-egress/signet/internal/lifecycle"
 )
 
 // demo is one run of the demonstration.
@@ -36,7 +38,7 @@ The exit status is 0 if every line is as it must be and the receipts verify.`,
 			if d.binary, err = os.Executable(); err != nil {
 				return fmt.Errorf("finding this program's file: %w", err)
 			}
-			ctx, stop := untilSignal(cmd.Context())
+			ctx, stop := lifecycle.UntilSignal(cmd.Context())
 			defer stop()
 			return d.run(ctx, cmd.OutOrStdout())
 		},

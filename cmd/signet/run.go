@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/signet-egress/signet/internal/config"
+	"github.com/signet-egress/signet/internal/lifecycle"
 	"github.com/signet-egress/signet/internal/ruleset"
 	"github.com/signet-egress/signet/internal/sidecar"
 )
@@ -76,7 +76,7 @@ func runSidecar(ctx context.Context, sources config.Sources, stderr io.Writer) e
 	}
 	level := new(slog.LevelVar)
 	level.Set(c.Log.Least())
-	ctx, stop := untilSignal(ctx)
+	ctx, stop := lifecycle.UntilSignal(ctx)
 	defer stop()
 	s, err := sidecar.New(ctx, sidecar.Options{
 		Config: c, Policy: set, Source: load, Files: filesOf(sources, c),
@@ -113,27 +113,5 @@ func reloadOnHangup(ctx context.Context, s *sidecar.Sidecar) (stop func()) {
 	return func() {
 		signal.Stop(signals)
 		close(done)
-	}
-}
-
-// untilSignal returns a context that the first SIGTERM or SIGINT ends. The
-// second one ends the process, as if nobody had asked for the first.
-func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	done := make(chan struct{})
-	go func() {
-		select {
-		case got := <-signals:
-			signal.Stop(signals) // the next one has its default effect: the end
-			cancel(fmt.Errorf("received %s", got))
-		case <-done:
-		}
-	}()
-	return ctx, func() {
-		signal.Stop(signals)
-		close(done)
-		cancel(nil)
 	}
 }

@@ -18,11 +18,15 @@ var plan = map[string]room{
 	// The wiring.
 	"cmd/signet": {
 		own: []string{
-			"internal/config", "internal/doctor", "internal/policy", "internal/rollout", "internal/ruleset", "internal/sidecar", "receipts", "receipts/bundle", "receipts/journal", "resolver",
+			"internal/config", "internal/doctor", "internal/lifecycle", "internal/policy", "internal/rollout", "internal/ruleset", "internal/sidecar", "receipts", "receipts/bundle", "receipts/journal", "resolver",
 			"internal/testkit/peers", // the demo is made of the test peers
 		},
 		modules: []string{"github.com/google/uuid", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "golang.org/x/sys/unix", "golang.org/x/term"},
 		tests:   []string{"go.yaml.in/yaml/v3", "go.etcd.io/bbolt"},
+	},
+	"cmd/signet-collector": {
+		own:     []string{"internal/collector", "internal/collector/pki", "internal/collector/store", "internal/lifecycle"},
+		modules: []string{"github.com/spf13/cobra"},
 	},
 	"internal/sidecar": {
 		own: []string{
@@ -108,7 +112,35 @@ var plan = map[string]room{
 		outside: []string{"os", "os/exec", "syscall"},
 	},
 
+	// The collector. Only its wiring knows which store it has.
+	"internal/collector": {
+		own: []string{
+			"internal/api", "internal/collector/ingest", "internal/collector/pki", "internal/collector/store", "internal/collector/store/sqlite", "internal/durable",
+		},
+		modules: []string{"golang.org/x/sync", "google.golang.org/grpc"},
+		tests:   []string{"github.com/klauspost/compress/zstd", "internal/testkit/chains", "receipts"},
+	},
+	"internal/collector/ingest": {
+		own:     []string{"internal/api", "internal/collector/pki", "internal/collector/store", "receipts"},
+		modules: []string{"github.com/google/uuid", "github.com/klauspost/compress/zstd", "google.golang.org/grpc"},
+	},
+	"internal/collector/pki": {own: []string{"internal/durable"}},
+	"internal/collector/store": {
+		own:     []string{"receipts"},
+		outside: []string{"database/sql", "net", "net/http", "os"},
+	},
+	"internal/collector/store/relation": {
+		own:     []string{"internal/collector/store", "receipts"},
+		modules: []string{"github.com/google/uuid"},
+	},
+	"internal/collector/store/sqlite": {
+		own:     []string{"internal/collector/store", "internal/collector/store/relation"},
+		modules: []string{"github.com/pressly/goose/v3", "modernc.org/sqlite"},
+	},
+
 	// Leaves.
+	"internal/api":       {modules: []string{"google.golang.org/grpc", "google.golang.org/protobuf"}},
+	"internal/lifecycle": {},
 	"internal/boltfile": {
 		outside: []string{"net", "net/http"},
 	},
@@ -135,9 +167,10 @@ var plan = map[string]room{
 	},
 
 	// Tests only, and the demo.
-	"internal/arch":          {},
-	"internal/testkit":       {own: []string{"internal/testkit/peers"}},
-	"internal/testkit/peers": {modules: []string{"github.com/coder/websocket", "github.com/miekg/dns"}, outside: []string{"testing"}},
+	"internal/arch":           {},
+	"internal/testkit":        {own: []string{"internal/testkit/peers"}},
+	"internal/testkit/chains": {own: []string{"receipts"}, modules: []string{"github.com/google/uuid"}, outside: []string{"testing"}},
+	"internal/testkit/peers":  {modules: []string{"github.com/coder/websocket", "github.com/miekg/dns"}, outside: []string{"testing"}},
 	"test/bench": {
 		own: []string{
 			"internal/config", "internal/metrics", "internal/ruleset", "internal/sidecar", "internal/testkit/peers",

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/signet-egress/signet/internal/collector"
+	"github.com/signet-egress/signet/internal/collector/pki"
+	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/internal/lifecycle"
+)
+
+// settings are what the commands share.
+type settings struct {
+	data, database     string
+	listen, httpListen string
+	names              []string
+}
+
+func (s *settings) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.data, "data", "signet-collector", "directory of the signing key, the CA and, by default, the database")
+	cmd.Flags().StringVar(&s.database, "database", "", "postgres://… or sqlite:PATH (default $DATABASE_URL, else sqlite:DATA/collector.db)")
+}
+
+// open opens the store, and makes the data directory first.
+func (s *settings) open(ctx context.Context) (store.Store, error) {
+	if err := os.MkdirAll(s.data, 0o700); err != nil {
+		return nil, &unusableError{fmt.Errorf("data: %w", err)}
+	}
+	url := cmp.Or(s.database, os.Getenv("DATABASE_URL"), "sqlite:"+filepath.Join(s.data, "collector.db"))
+	return collector.OpenStore(ctx, url)
+}
+
+func newServeCommand() *cobra.Command {
+	var s settings
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Take, keep and show receipts until SIGTERM or SIGINT",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return serve(cmd.Context(), &s, cmd.ErrOrStderr())
+		},
+	}
+	s.register(cmd)
+	cmd.Flags().StringVar(&s.listen, "listen", ":8443", "address for sidecars (gRPC)")
+	cmd.Flags().StringVar(&s.httpListen, "http-listen", ":8080", "address for people and probes (HTTP)")
+	cmd.Flags().StringSliceVar(&s.names, "name", []string{"localhost", "127.0.0.1", "::1"}, "names and addresses that sidecars reach the collector by, for its certificate")
+	return cmd
+}
+
+func serve(ctx context.Context, s *settings, stderr io.Writer) (err error) {
+	ctx, stop := lifecycle.UntilSignal(ctx)
+	defer stop()
+	kept, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, kept.Close()) }()
+	key, err := collector.LoadKey(filepath.Join(s.data, "key.pem"))
+	if err != nil {
+		return err
+	}
+	authority, err := pki.LoadAuthority(filepath.Join(s.data, "ca.pem"), filepath.Join(s.data, "ca.key"))
+	if err != nil {
+		return err
+	}
+	c, err := collector.New(ctx, collector.Options{
+		Listen: s.listen, HTTPListen: s.httpListen, Names: s.names, Store: kept, Authority: authority, Key: key,
+		Logger: slog.New(slog.NewJSONHandler(stderr, nil)),
+	})
+	if err != nil {
+		return err
+	}
+	return c.Serve(ctx)
+}

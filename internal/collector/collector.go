@@ -1,0 +1,157 @@
+// Package collector wires the collector: it is the one place that knows store,
+// ingest, authority and listeners.
+package collector
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/signet-egress/signet/internal/api"
+	"github.com/signet-egress/signet/internal/collector/ingest"
+	"github.com/signet-egress/signet/internal/collector/pki"
+	"github.com/signet-egress/signet/internal/collector/store"
+)
+
+// Options are what a Collector is made of. All are required.
+type Options struct {
+	Listen     string   // of gRPC, host:port
+	HTTPListen string   // of health, host:port
+	Names      []string // that sidecars reach the collector by, for its certificate
+	Store      store.Store
+	Authority  *pki.Authority
+	Key        ed25519.PrivateKey // that signs acks and checkpoints
+	Logger     *slog.Logger
+}
+
+// Collector is a running collector: its listeners are bound from New on.
+type Collector struct {
+	log        *slog.Logger
+	store      store.Store
+	grpc       *grpc.Server
+	http       *http.Server
+	rpc, plain net.Listener
+}
+
+// New binds the listeners. On an error nothing stays open but the store, which is
+// the caller's.
+func New(ctx context.Context, o Options) (*Collector, error) {
+	c := &Collector{log: o.Logger, store: o.Store}
+	var err error
+	if c.rpc, err = listen(ctx, "listen", o.Listen); err != nil {
+		return nil, err
+	}
+	if c.plain, err = listen(ctx, "http_listen", o.HTTPListen); err != nil {
+		return nil, errors.Join(err, c.rpc.Close())
+	}
+	if c.grpc, err = newGRPCServer(o); err != nil {
+		return nil, errors.Join(err, c.rpc.Close(), c.plain.Close())
+	}
+	c.http = &http.Server{
+		Handler: c.health(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+	}
+	return c, nil
+}
+
+func listen(ctx context.Context, key, address string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	return l, nil
+}
+
+// Addr is where sidecars connect to.
+func (c *Collector) Addr() net.Addr { return c.rpc.Addr() }
+
+// HTTPAddr is where people and probes do.
+func (c *Collector) HTTPAddr() net.Addr { return c.plain.Addr() }
+
+func newGRPCServer(o Options) (*grpc.Server, error) {
+	cert, err := o.Authority.Server(o.Names)
+	if err != nil {
+		return nil, err
+	}
+	s := ingest.NewServer(ingest.Options{Store: o.Store, Key: o.Key, Log: o.Logger, Appended: func(string) {}})
+	server := grpc.NewServer(
+		grpc.Creds(credentials.NewTLS(&tls.Config{
+			MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{cert},
+			// A sidecar that enrols has no certificate yet; Ingest asks for one itself.
+			ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: o.Authority.Pool(),
+		})),
+		grpc.MaxRecvMsgSize(s.Limits.MaxMessage()),
+		grpc.MaxConcurrentStreams(16), // a connection is one sidecar's
+		grpc.ConnectionTimeout(10*time.Second),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+	)
+	api.RegisterIngestServer(server, s)
+	return server, nil
+}
+
+// health answers whether the collector works. Nothing else is served here.
+func (c *Collector) health() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := c.store.Ping(r.Context()); err != nil {
+			http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	return mux
+}
+
+// drain is how long a stopping collector lets streams end.
+const drain = 10 * time.Second
+
+// Serve works until ctx ends, then lets what is under way end. It returns when
+// nothing runs any more.
+func (c *Collector) Serve(ctx context.Context) error {
+	group, failed := errgroup.WithContext(context.WithoutCancel(ctx))
+	group.Go(func() error { return c.grpc.Serve(c.rpc) })
+	group.Go(func() error {
+		if err := c.http.Serve(c.plain); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	c.log.InfoContext(ctx, "listening", "grpc", c.Addr().String(), "http", c.HTTPAddr().String())
+	select {
+	case <-ctx.Done():
+	case <-failed.Done():
+	}
+	c.stop(context.WithoutCancel(ctx))
+	return group.Wait()
+}
+
+func (c *Collector) stop(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drain)
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		c.grpc.GracefulStop()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		c.grpc.Stop()
+		<-done
+	}
+	if err := c.http.Shutdown(ctx); err != nil {
+		c.log.WarnContext(ctx, "stopping HTTP", "error", err)
+	}
+}

@@ -1,0 +1,206 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/signet-egress/signet/internal/api"
+	"github.com/signet-egress/signet/internal/collector/pki"
+	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/receipts"
+)
+
+// chain is one chain as its stream sees it. One goroutine, the stream's, has it.
+type chain struct {
+	server *Server
+	who    pki.Identity
+	known  store.Chain // as it was stored when last seen
+	opened int64       // seq of the head when the stream began
+	pinned *receipts.KeySet
+
+	verifier *receipts.Verifier // at the head of known; nil: to be resumed
+	kept     int64              // seq of the verifier's state that is stored
+	pending  store.Batch        // what the verifier has accepted and is not stored
+
+	logged map[api.Refusal_Code]bool // refusals are logged once a stream and code
+}
+
+// open finds the chain of a client certificate.
+func (s *Server) open(ctx context.Context, who pki.Identity) (*chain, error) {
+	known, err := s.Store.Chain(ctx, who.Tenant, who.Chain)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, status.Errorf(codes.PermissionDenied, "chain %s is not enrolled", who.Chain)
+	}
+	if err != nil {
+		return nil, s.unavailable(ctx, err)
+	}
+	keys, err := s.Store.ChainKeys(ctx, who.Tenant, who.Chain)
+	if err != nil {
+		return nil, s.unavailable(ctx, err)
+	}
+	pinned, err := receipts.ParseJWKS(receipts.JWKS(receipts.ChainKey{PublicKey: keys[0].PublicKey}))
+	if err != nil {
+		return nil, status.Errorf(codes.FailedPrecondition, "the key that chain %s was enrolled with: %v", who.Chain, err)
+	}
+	return &chain{server: s, who: who, known: known, opened: known.Head.Seq, pinned: pinned, logged: make(map[api.Refusal_Code]bool)}, nil
+}
+
+// state is the answer to Hello.
+func (c *chain) state() *api.State {
+	s := &api.State{
+		NextSeq:         c.known.Head.Seq + 1,
+		MaxBatchRecords: int64(c.server.Limits.BatchRecords), MaxBatchBytes: int64(c.server.Limits.BatchBytes),
+	}
+	if c.known.Head.Seq > 0 {
+		s.Ack = c.ack()
+	}
+	return s
+}
+
+// ack signs what is stored.
+func (c *chain) ack() []byte {
+	return receipts.SealAck(c.server.Key, &receipts.Ack{
+		Chain: c.who.Chain, Tenant: c.who.Tenant, Seq: c.known.Head.Seq, ReceiptHash: c.known.Head.Hash, TS: time.Now(),
+	})
+}
+
+// answer takes one message. A nil response says that there is nothing to say; an
+// error ends the stream.
+func (c *chain) answer(ctx context.Context, request *api.ShipRequest) (*api.ShipResponse, error) {
+	switch {
+	case request.GetBatch() != nil:
+		return c.batch(ctx, request.GetBatch())
+	case request.GetHeartbeat() != nil:
+		return c.heartbeat(ctx, request.GetHeartbeat())
+	}
+	return nil, status.Error(codes.InvalidArgument, "a message that is neither a batch nor a heartbeat")
+}
+
+func (c *chain) batch(ctx context.Context, b *api.Batch) (*api.ShipResponse, error) {
+	lines, err := expand(b.GetLines(), c.server.Limits)
+	if errors.Is(err, errTooLarge) {
+		return c.refuse(ctx, api.Refusal_TOO_LARGE, 0, err), nil
+	}
+	if err != nil {
+		return c.refuse(ctx, api.Refusal_INVALID, 0, err), nil
+	}
+	// The chain may move under this stream, since another replica may have one of
+	// the same sidecar: then the batch is looked at again from where the chain is.
+	for {
+		response, err := c.take(ctx, lines)
+		moved := new(store.HeadMovedError)
+		switch {
+		case errors.As(err, &moved):
+			c.known, c.verifier = moved.Chain, nil
+		case err != nil:
+			c.verifier = nil
+			return nil, c.server.unavailable(ctx, err)
+		default:
+			if c.verifier != nil && c.known.Head.Seq-c.kept >= keepEvery {
+				c.keep(ctx)
+			}
+			return response, nil
+		}
+	}
+}
+
+// take has the records that are new verified and stored, and holds the others
+// against those that are stored.
+func (c *chain) take(ctx context.Context, lines [][]byte) (*api.ShipResponse, error) {
+	first, err := receipts.Decode(lines[0])
+	if err != nil {
+		return c.refuse(ctx, api.Refusal_INVALID, 0, err), nil
+	}
+	switch place, next := first.RecordHead().Chain, c.known.Head.Seq+1; {
+	case place.ID != c.who.Chain:
+		return c.refuse(ctx, api.Refusal_IDENTITY, place.Seq, fmt.Errorf("a record of chain %s; the client certificate is for chain %s", place.ID, c.who.Chain)), nil
+	case place.Seq > next && !ownsUp(first, next):
+		return c.gap(ctx)
+	case place.Seq < next:
+		known, response, err := c.compare(ctx, lines, place.Seq)
+		if response != nil || err != nil {
+			return response, err
+		}
+		if lines = lines[known:]; len(lines) == 0 {
+			return c.acknowledge(), nil
+		}
+	}
+	if err := c.resume(ctx); err != nil {
+		return nil, err
+	}
+	bad := c.verify(lines)
+	if err := c.commit(ctx); err != nil {
+		return nil, err
+	}
+	if bad != nil {
+		return c.refuseRecord(ctx, bad, lines)
+	}
+	return c.acknowledge(), nil
+}
+
+// ownsUp tells whether a record says itself that those from next on, up to it,
+// are lost.
+func ownsUp(r receipts.Record, next int64) bool {
+	e, ok := r.(*receipts.Event)
+	return ok && e.Gap != nil && e.Gap.Lost != nil && e.Gap.Lost.First <= next && e.Gap.Lost.Last == e.Chain.Seq-1
+}
+
+// compare holds lines against what is stored from a seq on, and returns how many
+// are stored already.
+func (c *chain) compare(ctx context.Context, lines [][]byte, from int64) (int, *api.ShipResponse, error) {
+	hashes, err := c.server.Store.Hashes(ctx, c.who.Tenant, c.who.Chain, from, min(c.known.Head.Seq, from+int64(len(lines))-1))
+	if err != nil {
+		return 0, nil, err
+	}
+	for i, line := range lines {
+		r, err := receipts.Decode(line)
+		if err != nil {
+			return 0, c.refuse(ctx, api.Refusal_INVALID, 0, err), nil
+		}
+		seq := r.RecordHead().Chain.Seq
+		if seq > c.known.Head.Seq {
+			c.server.Observer.Repeated(i)
+			return i, nil, nil
+		}
+		if receipts.Hash(receipts.AppendCore(nil, r)) != hashes[seq] {
+			response, err := c.contradicted(ctx, r, line, hashes[seq])
+			return 0, response, err
+		}
+	}
+	c.server.Observer.Repeated(len(lines))
+	return len(lines), nil, nil
+}
+
+// commit has what the verifier accepted stored.
+func (c *chain) commit(ctx context.Context) error {
+	if len(c.pending.Records) == 0 {
+		return nil
+	}
+	start := time.Now()
+	known, err := c.server.Store.Append(ctx, c.who.Tenant, &c.pending)
+	if err != nil {
+		return err
+	}
+	c.server.Observer.Committed(len(c.pending.Records), time.Since(start))
+	c.known, c.pending = known, store.Batch{}
+	c.server.Appended(c.who.Tenant)
+	return nil
+}
+
+func (c *chain) acknowledge() *api.ShipResponse {
+	return &api.ShipResponse{Message: &api.ShipResponse_Ack{Ack: &api.Ack{Document: c.ack()}}}
+}
+
+// gap asks for the records that are missing.
+func (c *chain) gap(ctx context.Context) (*api.ShipResponse, error) {
+	if err := c.server.Store.NoteGap(ctx, c.who.Tenant, c.who.Chain, time.Now()); err != nil {
+		return nil, err
+	}
+	c.server.Observer.Gap()
+	return &api.ShipResponse{Message: &api.ShipResponse_Gap{Gap: &api.Gap{NextSeq: c.known.Head.Seq + 1}}}, nil
+}

@@ -1,0 +1,182 @@
+// Package ingest takes records from sidecars: it verifies them, has them stored,
+// and answers with signed acks.
+package ingest
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"github.com/signet-egress/signet/internal/api"
+	"github.com/signet-egress/signet/internal/collector/pki"
+	"github.com/signet-egress/signet/internal/collector/store"
+)
+
+// Store is what ingest needs of one.
+type Store interface {
+	store.Chains
+	store.Alarms
+	Range(ctx context.Context, tenant, chain string, from int64, limit int) ([]store.Record, error)
+	Certificate(ctx context.Context, tenant, serial string) (store.Certificate, error)
+}
+
+// Options are what a Server is made of. All are required but Observer.
+type Options struct {
+	Store    Store
+	Key      ed25519.PrivateKey // that signs acks
+	Log      *slog.Logger
+	Observer Observer            // nil: nobody
+	Appended func(tenant string) // called after each commit: the log has something to take in
+	Limits   Limits              // zero members are the defaults
+}
+
+// Limits bound what one sidecar can make the collector hold and do.
+type Limits struct {
+	BatchRecords int // 1,000 by default
+	BatchBytes   int // of lines, before compression; 8 MiB by default, above the longest record
+}
+
+const (
+	defaultBatchRecords = 1000
+	defaultBatchBytes   = 8 << 20
+)
+
+// MaxMessage is the longest message that a sidecar sends, in bytes: a batch that
+// compression has not made smaller, and what is around it.
+func (l Limits) MaxMessage() int { return l.withDefaults().BatchBytes + 64<<10 }
+
+func (l Limits) withDefaults() Limits {
+	if l.BatchRecords == 0 {
+		l.BatchRecords = defaultBatchRecords
+	}
+	if l.BatchBytes == 0 {
+		l.BatchBytes = defaultBatchBytes
+	}
+	return l
+}
+
+// Observer is told what ingest does.
+type Observer interface {
+	Stream(open bool)
+	Committed(records int, took time.Duration)
+	Repeated(records int) // stored already, and acknowledged again
+	Refused(code api.Refusal_Code)
+	Gap()
+}
+
+// Server is the Ingest service.
+type Server struct {
+	api.UnimplementedIngestServer
+	Options
+}
+
+// NewServer returns a Server.
+func NewServer(o Options) *Server {
+	o.Limits = o.Limits.withDefaults()
+	if o.Observer == nil {
+		o.Observer = silent{}
+	}
+	return &Server{Options: o}
+}
+
+// Ship implements api.IngestServer.
+func (s *Server) Ship(stream api.Ingest_ShipServer) error {
+	ctx := stream.Context()
+	who, err := s.authenticate(ctx)
+	if err != nil {
+		return err
+	}
+	s.Observer.Stream(true)
+	defer s.Observer.Stream(false)
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	hello := first.GetHello()
+	if hello == nil {
+		return status.Error(codes.InvalidArgument, "a stream begins with Hello")
+	}
+	if hello.GetChainId() != who.Chain {
+		return status.Errorf(codes.PermissionDenied, "the client certificate is for chain %s", who.Chain)
+	}
+	c, err := s.open(ctx, who)
+	if err != nil {
+		return err
+	}
+	defer c.keep(context.WithoutCancel(ctx))
+	if err := stream.Send(&api.ShipResponse{Message: &api.ShipResponse_State{State: c.state()}}); err != nil {
+		return err
+	}
+	for {
+		request, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		response, err := c.answer(ctx, request)
+		if err != nil {
+			return err
+		}
+		if response == nil {
+			continue
+		}
+		if err := stream.Send(response); err != nil {
+			return err
+		}
+	}
+}
+
+// authenticate finds out whose stream it is: by the client certificate alone.
+func (s *Server) authenticate(ctx context.Context) (pki.Identity, error) {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return pki.Identity{}, status.Error(codes.Unauthenticated, "no peer")
+	}
+	tls, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok || len(tls.State.VerifiedChains) == 0 {
+		return pki.Identity{}, status.Error(codes.Unauthenticated, "no client certificate: enrol first")
+	}
+	who, err := pki.IdentityOf(tls.State.VerifiedChains[0][0])
+	if err != nil {
+		return pki.Identity{}, status.Error(codes.Unauthenticated, err.Error())
+	}
+	cert, err := s.Store.Certificate(ctx, who.Tenant, who.Serial)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return pki.Identity{}, status.Errorf(codes.Unauthenticated, "the client certificate %s was not issued here: enrol again", who.Serial)
+	case err != nil:
+		return pki.Identity{}, s.unavailable(ctx, err)
+	case !cert.Revoked.IsZero():
+		return pki.Identity{}, status.Errorf(codes.Unauthenticated, "the client certificate %s was revoked", who.Serial)
+	case cert.Chain != who.Chain:
+		return pki.Identity{}, status.Errorf(codes.Unauthenticated, "the client certificate %s is for another chain", who.Serial)
+	}
+	return who, nil
+}
+
+// unavailable is for errors of the store, whose text is no business of sidecars.
+func (s *Server) unavailable(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		s.Log.WarnContext(ctx, "the store does not answer", "error", err)
+	}
+	return status.Error(codes.Unavailable, "the store does not answer")
+}
+
+// silent is an Observer that is nobody.
+type silent struct{}
+
+func (silent) Stream(bool)                  {}
+func (silent) Committed(int, time.Duration) {}
+func (silent) Repeated(int)                 {}
+func (silent) Refused(api.Refusal_Code)     {}
+func (silent) Gap()                         {}

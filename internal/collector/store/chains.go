@@ -1,0 +1,119 @@
+package store
+
+import (
+	"context"
+	"crypto/ed25519"
+	"time"
+)
+
+// Chains is the write side of ingest, and what is known of each chain.
+type Chains interface {
+	// RegisterChain adds a chain before its first record. The same again does
+	// nothing; another key or agent is ErrExists.
+	RegisterChain(ctx context.Context, tenant string, c Registration) error
+	// Chain is the one of this id, or ErrNotFound.
+	Chain(ctx context.Context, tenant, id string) (Chain, error)
+	// ListChains lists chains by id, which is by age, the newest first.
+	ListChains(ctx context.Context, tenant string, q ChainQuery) ([]Chain, error)
+	// ChainKeys are the keys that have signed a chain, in the order of their use.
+	ChainKeys(ctx context.Context, tenant, id string) ([]Key, error)
+
+	// Append adds verified records to a chain in one transaction: under the lock of
+	// the chain's row, the head is held against the batch (*HeadMovedError), the
+	// records are inserted, roll-ups and the log's queue take them in, and the head
+	// moves. ErrNotFound where the chain is not registered. It returns the chain as
+	// it is then.
+	Append(ctx context.Context, tenant string, b *Batch) (Chain, error)
+	// Hashes are the receipt_hash of the stored records with seq from..to, by seq.
+	Hashes(ctx context.Context, tenant, chain string, from, to int64) (map[int64]string, error)
+
+	// SaveVerifier keeps what a verifier knew after the record with a seq, in place
+	// of what it knew before.
+	SaveVerifier(ctx context.Context, tenant, chain string, seq int64, state []byte) error
+	// Verifier is what SaveVerifier kept last, or ErrNotFound.
+	Verifier(ctx context.Context, tenant, chain string) (seq int64, state []byte, err error)
+
+	// Beat notes a heartbeat.
+	Beat(ctx context.Context, tenant, chain string, b Beat) error
+	// NoteGap notes that records are missing behind the head, unless that is noted
+	// already. Append takes the note away.
+	NoteGap(ctx context.Context, tenant, chain string, at time.Time) error
+}
+
+// Registration is a chain as its sidecar enrolled it.
+type Registration struct {
+	ID        string // UUIDv7
+	Agent     string
+	PublicKey ed25519.PublicKey // that signs the genesis
+	At        time.Time
+}
+
+// Head is where a chain ends.
+type Head struct {
+	Seq  int64  // 0: no record yet
+	Hash string // receipt_hash; "" at 0
+}
+
+// Chain is what is known of a chain.
+type Chain struct {
+	ID         string
+	Agent      string
+	Build      string    // of the sidecar, from the newest genesis or start event
+	KID        string    // of the key that signs from the head on
+	PublicKey  []byte    // likewise, 32 bytes
+	Registered time.Time // when it was enrolled
+	Head       Head
+	HeadTS     time.Time // ts of the record at the head; zero at 0
+	Received   time.Time // when the newest record came; zero at 0
+	CleanStop  bool      // the record at the head is a clean stop
+	Gap        time.Time // since when records behind the head are missing; zero: none are known to be
+
+	Beat Beat // the newest heartbeat; zero: none yet
+}
+
+// LastSign is when the chain was last heard of.
+func (c *Chain) LastSign() time.Time {
+	last := c.Registered
+	for _, t := range []time.Time{c.Received, c.Beat.At} {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return last
+}
+
+// Beat is a heartbeat as it was taken.
+type Beat struct {
+	At   time.Time     // when it came
+	Seq  int64         // where the sidecar's chain ended
+	Skew time.Duration // the sidecar's clock minus the collector's
+}
+
+// Key is a key of a chain.
+type Key struct {
+	KID       string
+	PublicKey []byte // 32 bytes
+	FromSeq   int64  // of the first record that it signs
+}
+
+// ChainQuery selects chains. The zero value is the newest 100.
+type ChainQuery struct {
+	Agent string    // "": all
+	Quiet Period    // only those that did not stop and were last heard of within it
+	Gap   time.Time // only those of which records are missing since before; zero: all
+	After string    // chain id to go on after; "": from the newest on
+	Limit int       // 0: 100; at most 1,000
+}
+
+// Period is the times from From on and before To.
+type Period struct{ From, To time.Time }
+
+// Batch is a run of verified records.
+type Batch struct {
+	Chain    string
+	After    Head     // what the first record follows
+	Records  []Record // in order of seq, at least one
+	Received time.Time
+	Keys     []Key  // that the records bring in
+	Build    string // from the newest genesis or start event; "": as before
+}

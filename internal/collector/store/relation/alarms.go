@@ -1,0 +1,107 @@
+package relation
+
+import (
+	"context"
+	"time"
+
+	"github.com/signet-egress/signet/internal/collector/store"
+)
+
+// Raise implements store.Alarms.
+func (s *Store) Raise(ctx context.Context, tenant string, a store.Alarm) (bool, error) {
+	raised := false
+	err := s.writing(ctx, tenant, "alarm", func(tx Tx) error {
+		n, err := tx.Exec(ctx,
+			`UPDATE alarms SET seq = $4, message = $5, last = $6 WHERE tenant = $1 AND chain_id = $2 AND kind = $3 AND cleared IS NULL`,
+			tenant, a.Chain, string(a.Kind), a.Seq, a.Message, when(a.Raised))
+		if err != nil || n > 0 {
+			return err
+		}
+		n, err = tx.Exec(ctx,
+			`INSERT INTO alarms (tenant, alarm_id, kind, chain_id, seq, message, raised, last) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+			 ON CONFLICT DO NOTHING`,
+			tenant, a.ID, string(a.Kind), a.Chain, a.Seq, a.Message, when(a.Raised))
+		raised = n > 0
+		return err
+	})
+	return raised, err
+}
+
+// Clear implements store.Alarms.
+func (s *Store) Clear(ctx context.Context, tenant, chain string, kind store.AlarmKind, at time.Time) error {
+	return s.writing(ctx, tenant, "alarm", func(tx Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE alarms SET cleared = $4 WHERE tenant = $1 AND chain_id = $2 AND kind = $3 AND cleared IS NULL`,
+			tenant, chain, string(kind), when(at))
+		return err
+	})
+}
+
+// ListAlarms implements store.Alarms.
+func (s *Store) ListAlarms(ctx context.Context, tenant string, q store.AlarmQuery) ([]store.Alarm, error) {
+	if q.Chain != "" && !isUUID(q.Chain) || q.After != "" && !isUUID(q.After) {
+		return nil, nil
+	}
+	var w where
+	w.and(`tenant = `, tenant)
+	if q.Open {
+		w.text(` AND cleared IS NULL`)
+	}
+	if q.Chain != "" {
+		w.and(`chain_id = `, q.Chain)
+	}
+	if q.After != "" {
+		w.and(`alarm_id < `, q.After)
+	}
+	return reading(ctx, s, tenant, "alarms", func(tx Tx) ([]store.Alarm, error) {
+		return list(ctx, tx, func(scan scan) (a store.Alarm, err error) {
+			err = scan(&a.ID, &a.Kind, &a.Chain, &a.Seq, &a.Message, timeOf(&a.Raised), timeOf(&a.Last), timeOf(&a.Cleared))
+			return a, err
+		}, `SELECT CAST(alarm_id AS text), kind, CAST(chain_id AS text), seq, message, raised, last, cleared FROM alarms WHERE `+w.sql()+
+			` ORDER BY alarm_id DESC LIMIT `+w.bind(page(q.Limit, 100, 1000)), w.args...)
+	})
+}
+
+// maxForks bounds the evidence of one chain: two records prove a fork, and a
+// sidecar that writes many histories proves no more with each.
+const maxForks = 100
+
+// AddFork implements store.Alarms.
+func (s *Store) AddFork(ctx context.Context, tenant string, f store.Fork) error {
+	hash, err := Digest(f.Hash)
+	if err != nil {
+		return err
+	}
+	known, err := Digest(f.Known)
+	if err != nil {
+		return err
+	}
+	return s.writing(ctx, tenant, "fork of chain "+f.Chain, func(tx Tx) error {
+		_, err := tx.Exec(ctx,
+			`INSERT INTO forks (tenant, chain_id, seq, receipt_hash, known_hash, line, received)
+			 SELECT $1, $2, $3, $4, $5, $6, $7 WHERE (SELECT COUNT(*) FROM forks WHERE tenant = $1 AND chain_id = $2) < $8
+			 ON CONFLICT DO NOTHING`,
+			tenant, f.Chain, f.Seq, hash, known, f.Line, when(f.Received), maxForks)
+		return err
+	})
+}
+
+// Forks implements store.Alarms.
+func (s *Store) Forks(ctx context.Context, tenant, chain string) ([]store.Fork, error) {
+	if chain != "" && !isUUID(chain) {
+		return nil, nil
+	}
+	var w where
+	w.and(`tenant = `, tenant)
+	if chain != "" {
+		w.and(`chain_id = `, chain)
+	}
+	return reading(ctx, s, tenant, "forks", func(tx Tx) ([]store.Fork, error) {
+		return list(ctx, tx, func(scan scan) (f store.Fork, err error) {
+			var hash, known []byte
+			err = scan(&f.Chain, &f.Seq, &hash, &known, &f.Line, timeOf(&f.Received))
+			f.Hash, f.Known = hashOf(hash), hashOf(known)
+			return f, err
+		}, `SELECT CAST(chain_id AS text), seq, receipt_hash, known_hash, line, received FROM forks WHERE `+w.sql()+
+			` ORDER BY received DESC, chain_id, seq LIMIT 100`, w.args...)
+	})
+}

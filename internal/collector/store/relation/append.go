@@ -1,0 +1,177 @@
+package relation
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/receipts"
+)
+
+// Append implements store.Chains.
+func (s *Store) Append(ctx context.Context, tenant string, b *store.Batch) (store.Chain, error) {
+	var after store.Chain
+	err := s.writing(ctx, tenant, "records of chain "+b.Chain, func(tx Tx) error {
+		chain, err := one(ctx, tx, scanChain, selectChain+s.Lock(), tenant, b.Chain)
+		if err != nil {
+			return err
+		}
+		if chain.Head != b.After {
+			return &store.HeadMovedError{Chain: chain}
+		}
+		if err := s.insert(ctx, tx, tenant, b); err != nil {
+			return err
+		}
+		after, err = moveHead(ctx, tx, tenant, chain, b)
+		if err != nil {
+			return err
+		}
+		// Last, because the tenant's chains share these rows.
+		return addRollups(ctx, tx, tenant, b.Records)
+	})
+	return after, err
+}
+
+// insert adds the records and puts them into the log's queue. The lock of the
+// chain's row is what keeps a seq from being taken twice; a record that is there
+// all the same is a fault, and nothing of the batch is kept.
+func (s *Store) insert(ctx context.Context, tx Tx, tenant string, b *store.Batch) error {
+	n, err := s.Insert(ctx, tx, tenant, b.Records)
+	if err != nil {
+		return err
+	}
+	first := b.Records[0].Seq
+	if n != int64(len(b.Records)) {
+		return fmt.Errorf("%d of %d records from seq %d on are stored already, behind the chain's head", int64(len(b.Records))-n, len(b.Records), first)
+	}
+	for _, r := range runsOf(b.Records) {
+		if _, err = tx.Exec(ctx, `INSERT INTO log_queue (tenant, chain_id, first_seq, records) VALUES ($1, $2, $3, $4)`,
+			tenant, b.Chain, r.first, r.records); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runsOf cuts records where a seq is left out, which only an event that owns up
+// to a loss does.
+func runsOf(records []store.Record) []run {
+	var runs []run
+	for i := range records {
+		if i == 0 || records[i].Seq != records[i-1].Seq+1 {
+			runs = append(runs, run{first: records[i].Seq})
+		}
+		runs[len(runs)-1].records++
+	}
+	return runs
+}
+
+func moveHead(ctx context.Context, tx Tx, tenant string, c store.Chain, b *store.Batch) (store.Chain, error) {
+	last := &b.Records[len(b.Records)-1]
+	c.Head = store.Head{Seq: last.Seq, Hash: last.Hash}
+	c.HeadTS, c.Received, c.CleanStop = last.TS, b.Received, last.CleanStop
+	c.Build = cmp.Or(b.Build, c.Build)
+	for _, key := range b.Keys {
+		if _, err := tx.Exec(ctx, insertKey, tenant, b.Chain, key.KID, key.PublicKey, key.FromSeq); err != nil {
+			return c, err
+		}
+		c.KID, c.PublicKey = key.KID, key.PublicKey
+	}
+	hash, err := Digest(c.Head.Hash)
+	if err != nil {
+		return c, err
+	}
+	_, err = tx.Exec(ctx,
+		`UPDATE chains SET head_seq = $3, head_hash = $4, head_ts = $5, received = $6, last_sign = $6, clean_stop = $7, gap_since = NULL, build = $8, kid = $9, public_key = $10
+		 WHERE tenant = $1 AND chain_id = $2`,
+		tenant, b.Chain, c.Head.Seq, hash, when(c.HeadTS), when(c.Received), c.CleanStop, c.Build, c.KID, c.PublicKey)
+	return c, err
+}
+
+// rollupKey is a row of the roll-ups.
+type rollupKey struct {
+	hour    time.Time
+	agent   string
+	outcome receipts.Outcome
+	reason  string
+}
+
+func (k rollupKey) compare(other rollupKey) int {
+	return cmp.Or(k.hour.Compare(other.hour), cmp.Compare(k.agent, other.agent),
+		cmp.Compare(k.outcome, other.outcome), cmp.Compare(k.reason, other.reason))
+}
+
+// addRollups counts receipts by their hour. Rows are taken in one order, so that
+// two transactions cannot wait for each other.
+func addRollups(ctx context.Context, tx Tx, tenant string, records []store.Record) error {
+	sums := make(map[rollupKey]store.Rollup)
+	for i := range records {
+		r := &records[i]
+		if r.Type != receipts.TypeReceipt || r.Internal != "" {
+			continue
+		}
+		k := rollupKey{hour: r.TS.UTC().Truncate(time.Hour), agent: r.Agent, outcome: r.Outcome, reason: r.Reason}
+		sum := sums[k]
+		sum.Exchanges += r.Count
+		sum.BytesUp += r.BytesUp
+		sum.BytesDown += r.BytesDown
+		sum.VEX += r.VEX
+		sum.FU += r.FU
+		sums[k] = sum
+	}
+	keys := make([]rollupKey, 0, len(sums))
+	for k := range sums {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, rollupKey.compare)
+	for _, k := range keys {
+		sum := sums[k]
+		if _, err := tx.Exec(ctx,
+			`INSERT INTO rollups (tenant, hour, agent, outcome, reason, exchanges, bytes_up, bytes_down, vex, fu)
+			 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+			 ON CONFLICT (tenant, hour, agent, outcome, reason) DO UPDATE SET
+			 exchanges = rollups.exchanges + excluded.exchanges, bytes_up = rollups.bytes_up + excluded.bytes_up,
+			 bytes_down = rollups.bytes_down + excluded.bytes_down, vex = rollups.vex + excluded.vex, fu = rollups.fu + excluded.fu`,
+			tenant, when(k.hour), k.agent, string(k.outcome), k.reason, sum.Exchanges, sum.BytesUp, sum.BytesDown, sum.VEX, sum.FU); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Hashes implements store.Chains.
+func (s *Store) Hashes(ctx context.Context, tenant, chain string, from, to int64) (map[int64]string, error) {
+	hashes := make(map[int64]string)
+	if !isUUID(chain) {
+		return hashes, nil
+	}
+	return reading(ctx, s, tenant, "records of chain "+chain, func(tx Tx) (map[int64]string, error) {
+		leaves, err := selectLeaves(ctx, tx, tenant, chain, from, to)
+		for i := range leaves {
+			hashes[leaves[i].Seq] = hashOf(leaves[i].Hash[:])
+		}
+		return hashes, err
+	})
+}
+
+// Rollups implements store.Usage.
+func (s *Store) Rollups(ctx context.Context, tenant string, q store.RollupQuery) ([]store.Rollup, error) {
+	var w where
+	w.and(`tenant = `, tenant)
+	w.and(`hour >= `, when(q.From))
+	w.and(`hour < `, when(q.To))
+	if q.Agent != "" {
+		w.and(`agent = `, q.Agent)
+	}
+	return reading(ctx, s, tenant, "usage", func(tx Tx) ([]store.Rollup, error) {
+		return list(ctx, tx, func(scan scan) (r store.Rollup, err error) {
+			err = scan(timeOf(&r.Hour), &r.Outcome, &r.Reason, &r.Exchanges, &r.BytesUp, &r.BytesDown, &r.VEX, &r.FU)
+			return r, err
+		}, `SELECT hour, outcome, reason, CAST(SUM(exchanges) AS bigint), CAST(SUM(bytes_up) AS bigint),
+			CAST(SUM(bytes_down) AS bigint), CAST(SUM(vex) AS bigint), CAST(SUM(fu) AS bigint)
+			FROM rollups WHERE `+w.sql()+` GROUP BY hour, outcome, reason ORDER BY hour, outcome, reason LIMIT 10000`, w.args...)
+	})
+}

@@ -1,0 +1,158 @@
+package relation
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/receipts"
+)
+
+// RegisterChain implements store.Chains.
+func (s *Store) RegisterChain(ctx context.Context, tenant string, c store.Registration) error {
+	return s.writing(ctx, tenant, "chain "+c.ID, func(tx Tx) error {
+		n, err := tx.Exec(ctx,
+			`INSERT INTO chains (tenant, chain_id, agent, kid, public_key, registered, last_sign) VALUES ($1, $2, $3, $4, $5, $6, $6)
+			 ON CONFLICT DO NOTHING`,
+			tenant, c.ID, c.Agent, receipts.KeyID(c.PublicKey), []byte(c.PublicKey), when(c.At))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return sameChain(ctx, tx, tenant, c)
+		}
+		_, err = tx.Exec(ctx, insertKey, tenant, c.ID, receipts.KeyID(c.PublicKey), []byte(c.PublicKey), 1)
+		return err
+	})
+}
+
+const insertKey = `INSERT INTO chain_keys (tenant, chain_id, kid, public_key, from_seq) VALUES ($1, $2, $3, $4, $5)`
+
+// sameChain holds a registration against the one that was there first.
+func sameChain(ctx context.Context, tx Tx, tenant string, c store.Registration) error {
+	known, err := one(ctx, tx, scanChain, selectChain, tenant, c.ID)
+	if err != nil {
+		return err
+	}
+	keys, err := list(ctx, tx, scanKey, selectKeys+` LIMIT 1`, tenant, c.ID)
+	if err != nil {
+		return err
+	}
+	if known.Agent != c.Agent || len(keys) == 0 || !bytes.Equal(keys[0].PublicKey, c.PublicKey) {
+		return store.ErrExists
+	}
+	return nil
+}
+
+const (
+	chainColumns = `CAST(chain_id AS text), agent, build, kid, public_key, registered, head_seq, head_hash, head_ts, received, clean_stop, gap_since, beat_at, beat_seq, skew_ms`
+	selectChain  = `SELECT ` + chainColumns + ` FROM chains WHERE tenant = $1 AND chain_id = $2`
+	selectKeys   = `SELECT kid, public_key, from_seq FROM chain_keys WHERE tenant = $1 AND chain_id = $2 ORDER BY from_seq`
+)
+
+func scanChain(scan scan) (c store.Chain, err error) {
+	var head []byte
+	var skew int64
+	err = scan(&c.ID, &c.Agent, &c.Build, &c.KID, &c.PublicKey, timeOf(&c.Registered), &c.Head.Seq, &head, timeOf(&c.HeadTS),
+		timeOf(&c.Received), &c.CleanStop, timeOf(&c.Gap), timeOf(&c.Beat.At), &c.Beat.Seq, &skew)
+	c.Head.Hash, c.Beat.Skew = hashOf(head), time.Duration(skew)*time.Millisecond
+	return c, err
+}
+
+func scanKey(scan scan) (k store.Key, err error) {
+	err = scan(&k.KID, &k.PublicKey, &k.FromSeq)
+	return k, err
+}
+
+// Chain implements store.Chains.
+func (s *Store) Chain(ctx context.Context, tenant, id string) (store.Chain, error) {
+	if !isUUID(id) {
+		return store.Chain{}, store.ErrNotFound
+	}
+	return reading(ctx, s, tenant, "chain "+id, func(tx Tx) (store.Chain, error) {
+		return one(ctx, tx, scanChain, selectChain, tenant, id)
+	})
+}
+
+// ChainKeys implements store.Chains.
+func (s *Store) ChainKeys(ctx context.Context, tenant, id string) ([]store.Key, error) {
+	if !isUUID(id) {
+		return nil, store.ErrNotFound
+	}
+	return reading(ctx, s, tenant, "keys of chain "+id, func(tx Tx) ([]store.Key, error) {
+		return list(ctx, tx, scanKey, selectKeys, tenant, id)
+	})
+}
+
+// ListChains implements store.Chains.
+func (s *Store) ListChains(ctx context.Context, tenant string, q store.ChainQuery) ([]store.Chain, error) {
+	var w where
+	w.and(`tenant = `, tenant)
+	if q.Agent != "" {
+		w.and(`agent = `, q.Agent)
+	}
+	if !q.Quiet.To.IsZero() {
+		w.text(` AND NOT clean_stop`)
+		w.and(`last_sign < `, when(q.Quiet.To))
+	}
+	if !q.Quiet.From.IsZero() {
+		w.and(`last_sign >= `, when(q.Quiet.From))
+	}
+	if !q.Gap.IsZero() {
+		w.and(`gap_since < `, when(q.Gap))
+	}
+	if q.After != "" {
+		if !isUUID(q.After) {
+			return nil, nil
+		}
+		w.and(`chain_id < `, q.After)
+	}
+	return reading(ctx, s, tenant, "chains", func(tx Tx) ([]store.Chain, error) {
+		return list(ctx, tx, scanChain, `SELECT `+chainColumns+` FROM chains WHERE `+w.sql()+
+			` ORDER BY chain_id DESC LIMIT `+w.bind(page(q.Limit, 100, 1000)), w.args...)
+	})
+}
+
+// SaveVerifier implements store.Chains.
+func (s *Store) SaveVerifier(ctx context.Context, tenant, chain string, seq int64, state []byte) error {
+	return s.writing(ctx, tenant, "verifier of chain "+chain, func(tx Tx) error {
+		_, err := tx.Exec(ctx,
+			`INSERT INTO verifiers (tenant, chain_id, seq, state) VALUES ($1, $2, $3, $4)
+			 ON CONFLICT (tenant, chain_id) DO UPDATE SET seq = excluded.seq, state = excluded.state
+			 WHERE verifiers.seq < excluded.seq`, tenant, chain, seq, state)
+		return err
+	})
+}
+
+// Verifier implements store.Chains.
+func (s *Store) Verifier(ctx context.Context, tenant, chain string) (int64, []byte, error) {
+	type saved struct {
+		seq   int64
+		state []byte
+	}
+	v, err := reading(ctx, s, tenant, "verifier of chain "+chain, func(tx Tx) (saved, error) {
+		return one(ctx, tx, func(scan scan) (v saved, err error) {
+			err = scan(&v.seq, &v.state)
+			return v, err
+		}, `SELECT seq, state FROM verifiers WHERE tenant = $1 AND chain_id = $2`, tenant, chain)
+	})
+	return v.seq, v.state, err
+}
+
+// Beat implements store.Chains.
+func (s *Store) Beat(ctx context.Context, tenant, chain string, b store.Beat) error {
+	return s.writing(ctx, tenant, "heartbeat of chain "+chain, func(tx Tx) error {
+		return updated(tx.Exec(ctx,
+			`UPDATE chains SET beat_at = $3, beat_seq = $4, skew_ms = $5, last_sign = $3 WHERE tenant = $1 AND chain_id = $2`,
+			tenant, chain, when(b.At), b.Seq, b.Skew.Milliseconds()))
+	})
+}
+
+// NoteGap implements store.Chains.
+func (s *Store) NoteGap(ctx context.Context, tenant, chain string, at time.Time) error {
+	return s.writing(ctx, tenant, "gap of chain "+chain, func(tx Tx) error {
+		return updated(tx.Exec(ctx,
+			`UPDATE chains SET gap_since = COALESCE(gap_since, $3) WHERE tenant = $1 AND chain_id = $2`, tenant, chain, when(at)))
+	})
+}

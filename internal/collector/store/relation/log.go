@@ -1,0 +1,190 @@
+package relation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/signet-egress/signet/internal/collector/store"
+)
+
+const selectLog = `SELECT size, root, checkpoint, at FROM logs WHERE tenant = $1`
+
+func scanLog(scan scan) (l store.LogState, err error) {
+	var root []byte
+	err = scan(&l.Size, &root, &l.Checkpoint, timeOf(&l.At))
+	copy(l.Root[:], root)
+	return l, err
+}
+
+// LogState implements store.Log.
+func (s *Store) LogState(ctx context.Context, tenant string) (store.LogState, error) {
+	state, err := reading(ctx, s, tenant, "log", func(tx Tx) (store.LogState, error) {
+		return one(ctx, tx, scanLog, selectLog, tenant)
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return store.LogState{}, nil
+	}
+	return state, err
+}
+
+// Tile implements store.Log.
+func (s *Store) Tile(ctx context.Context, tenant string, level int, n int64) ([]byte, error) {
+	return reading(ctx, s, tenant, "tile", func(tx Tx) ([]byte, error) { return readTile(ctx, tx, tenant, level, n) })
+}
+
+func readTile(ctx context.Context, tx Tx, tenant string, level int, n int64) ([]byte, error) {
+	return one(ctx, tx, func(scan scan) (data []byte, err error) {
+		err = scan(&data)
+		return data, err
+	}, `SELECT data FROM log_tiles WHERE tenant = $1 AND level = $2 AND n = $3`, tenant, level, n)
+}
+
+// run is a run of a chain's records in the log: record first_seq+i is leaf start+i.
+type run struct {
+	id                    int64 // in the queue
+	start, first, records int64
+	chain                 string
+}
+
+// LeafIndex implements store.Log.
+func (s *Store) LeafIndex(ctx context.Context, tenant, chain string, seq int64) (int64, error) {
+	if !isUUID(chain) {
+		return 0, store.ErrNotFound
+	}
+	return reading(ctx, s, tenant, "log entry", func(tx Tx) (int64, error) {
+		r, err := one(ctx, tx, scanRun,
+			`SELECT 0, start, first_seq, records, CAST(chain_id AS text) FROM log_runs
+			 WHERE tenant = $1 AND chain_id = $2 AND first_seq <= $3 ORDER BY first_seq DESC LIMIT 1`, tenant, chain, seq)
+		if err != nil {
+			return 0, err
+		}
+		if seq >= r.first+r.records {
+			return 0, store.ErrNotFound
+		}
+		return r.start + seq - r.first, nil
+	})
+}
+
+func scanRun(scan scan) (r run, err error) {
+	err = scan(&r.id, &r.start, &r.first, &r.records, &r.chain)
+	return r, err
+}
+
+// LogEntries implements store.Log.
+func (s *Store) LogEntries(ctx context.Context, tenant string, from int64, limit int) ([]store.Leaf, error) {
+	limit = page(limit, 256, 1000)
+	return reading(ctx, s, tenant, "log entries", func(tx Tx) ([]store.Leaf, error) {
+		runs, err := list(ctx, tx, scanRun,
+			`SELECT 0, start, first_seq, records, CAST(chain_id AS text) FROM log_runs
+			 WHERE tenant = $1 AND start + records > $2 AND start < $3
+			 AND start >= COALESCE((SELECT MAX(start) FROM log_runs WHERE tenant = $1 AND start <= $2), 0) ORDER BY start`,
+			tenant, from, from+int64(limit))
+		if err != nil {
+			return nil, err
+		}
+		var leaves []store.Leaf
+		for _, r := range runs {
+			skip := max(0, from-r.start)
+			most := min(r.records-skip, int64(limit-len(leaves)))
+			some, err := readLeaves(ctx, tx, tenant, r.chain, r.first+skip, most)
+			if err != nil {
+				return nil, err
+			}
+			leaves = append(leaves, some...)
+		}
+		return leaves, nil
+	})
+}
+
+// readLeaves are the hashes of n records that are there.
+func readLeaves(ctx context.Context, tx Tx, tenant, chain string, from, n int64) ([]store.Leaf, error) {
+	leaves, err := selectLeaves(ctx, tx, tenant, chain, from, from+n-1)
+	if err == nil && int64(len(leaves)) != n {
+		err = fmt.Errorf("%d of %d records of chain %s from seq %d on", len(leaves), n, chain, from)
+	}
+	return leaves, err
+}
+
+func selectLeaves(ctx context.Context, tx Tx, tenant, chain string, from, to int64) ([]store.Leaf, error) {
+	return list(ctx, tx, func(scan scan) (store.Leaf, error) {
+		l := store.Leaf{Chain: chain}
+		var digest []byte
+		err := scan(&l.Seq, &digest)
+		copy(l.Hash[:], digest)
+		return l, err
+	}, `SELECT seq, receipt_hash FROM records WHERE tenant = $1 AND chain_id = $2 AND seq BETWEEN $3 AND $4 ORDER BY seq`,
+		tenant, chain, from, to)
+}
+
+// Sequence implements store.Log.
+func (s *Store) Sequence(ctx context.Context, tenant string, most int, grow store.Grow) (taken int, err error) {
+	err = s.writing(ctx, tenant, "log", func(tx Tx) error {
+		taken = 0
+		if _, err := tx.Exec(ctx, `INSERT INTO logs (tenant, size, root) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING`,
+			tenant, make([]byte, 32)); err != nil {
+			return err
+		}
+		old, err := one(ctx, tx, scanLog, selectLog+s.TryLock(), tenant)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil // another has the lock
+		}
+		if err != nil {
+			return err
+		}
+		leaves, err := dequeue(ctx, tx, tenant, old.Size, most)
+		if err != nil || len(leaves) == 0 {
+			return err
+		}
+		grown, err := grow(ctx, old, leaves, func(level int, n int64) ([]byte, error) { return readTile(ctx, tx, tenant, level, n) })
+		if err != nil {
+			return err
+		}
+		taken = len(leaves)
+		return saveLog(ctx, tx, tenant, grown)
+	})
+	return taken, err
+}
+
+// dequeue moves runs from the queue behind the log's end, and returns their leaves.
+func dequeue(ctx context.Context, tx Tx, tenant string, size int64, most int) ([][32]byte, error) {
+	queued, err := list(ctx, tx, scanRun,
+		`SELECT id, 0, first_seq, records, CAST(chain_id AS text) FROM log_queue WHERE tenant = $1 ORDER BY id LIMIT 100`, tenant)
+	if err != nil {
+		return nil, err
+	}
+	var leaves [][32]byte
+	for _, r := range queued {
+		if len(leaves) > 0 && len(leaves)+int(r.records) > most {
+			break
+		}
+		some, err := readLeaves(ctx, tx, tenant, r.chain, r.first, r.records)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM log_queue WHERE tenant = $1 AND id = $2`, tenant, r.id); err != nil {
+			return nil, err
+		}
+		if _, err := tx.Exec(ctx, `INSERT INTO log_runs (tenant, start, chain_id, first_seq, records) VALUES ($1, $2, $3, $4, $5)`,
+			tenant, size+int64(len(leaves)), r.chain, r.first, r.records); err != nil {
+			return nil, err
+		}
+		for i := range some {
+			leaves = append(leaves, some[i].Hash)
+		}
+	}
+	return leaves, nil
+}
+
+func saveLog(ctx context.Context, tx Tx, tenant string, g store.Growth) error {
+	for _, t := range g.Tiles {
+		if _, err := tx.Exec(ctx,
+			`INSERT INTO log_tiles (tenant, level, n, data) VALUES ($1, $2, $3, $4)
+			 ON CONFLICT (tenant, level, n) DO UPDATE SET data = excluded.data`, tenant, t.Level, t.N, t.Data); err != nil {
+			return err
+		}
+	}
+	_, err := tx.Exec(ctx, `UPDATE logs SET size = $2, root = $3, checkpoint = $4, at = $5 WHERE tenant = $1`,
+		tenant, g.State.Size, g.State.Root[:], g.State.Checkpoint, when(g.State.At))
+	return err
+}

@@ -1,0 +1,208 @@
+package relation
+
+import (
+	"context"
+	"time"
+
+	"github.com/signet-egress/signet/internal/collector/store"
+)
+
+const recordColumns = `CAST(chain_id AS text), seq, type, ts, received, receipt_hash, line, clean_stop,
+	COALESCE(CAST(receipt_id AS text), ''), trace_id, hop, agent, host, outcome, reason, exchanges, vex, fu, bytes_up, bytes_down, internal`
+
+func scanRecord(scan scan) (r store.Record, err error) {
+	var digest []byte
+	err = scan(&r.Chain, &r.Seq, &r.Type, timeOf(&r.TS), timeOf(&r.Received), &digest, &r.Line, &r.CleanStop,
+		&r.ReceiptID, &r.TraceID, &r.Hop, &r.Agent, &r.Host, &r.Outcome, &r.Reason, &r.Count, &r.VEX, &r.FU, &r.BytesUp, &r.BytesDown, &r.Internal)
+	r.Hash = hashOf(digest)
+	return r, err
+}
+
+// Receipt implements store.Records.
+func (s *Store) Receipt(ctx context.Context, tenant, receiptID string) (store.Record, error) {
+	if !isUUID(receiptID) {
+		return store.Record{}, store.ErrNotFound
+	}
+	return reading(ctx, s, tenant, "receipt "+receiptID, func(tx Tx) (store.Record, error) {
+		return one(ctx, tx, scanRecord,
+			`SELECT `+recordColumns+` FROM records WHERE tenant = $1 AND receipt_id = $2 LIMIT 1`, tenant, receiptID)
+	})
+}
+
+// Record implements store.Records.
+func (s *Store) Record(ctx context.Context, tenant, chain string, seq int64) (store.Record, error) {
+	if !isUUID(chain) {
+		return store.Record{}, store.ErrNotFound
+	}
+	return reading(ctx, s, tenant, "record of chain "+chain, func(tx Tx) (store.Record, error) {
+		return one(ctx, tx, scanRecord,
+			`SELECT `+recordColumns+` FROM records WHERE tenant = $1 AND chain_id = $2 AND seq = $3`, tenant, chain, seq)
+	})
+}
+
+// Range implements store.Records.
+func (s *Store) Range(ctx context.Context, tenant, chain string, from int64, limit int) ([]store.Record, error) {
+	if !isUUID(chain) {
+		return nil, nil
+	}
+	return reading(ctx, s, tenant, "records of chain "+chain, func(tx Tx) ([]store.Record, error) {
+		return list(ctx, tx, scanRecord,
+			`SELECT `+recordColumns+` FROM records WHERE tenant = $1 AND chain_id = $2 AND seq >= $3 ORDER BY seq LIMIT $4`,
+			tenant, chain, from, page(limit, 1000, 1000))
+	})
+}
+
+// Spans implements store.Records. A chain's ts never decreases, so its records of
+// a period are one run. The chains are walked by their own index, and each run's
+// ends are found in that of the chain.
+func (s *Store) Spans(ctx context.Context, tenant string, from, to time.Time, after string, limit int) ([]store.Span, error) {
+	var w where
+	w.and(`c.tenant = `, tenant)
+	if after != "" {
+		if !isUUID(after) {
+			return nil, nil
+		}
+		w.and(`c.chain_id > `, after)
+	}
+	begin, end := w.bind(when(from)), w.bind(when(to))
+	edge := func(order string) string {
+		return `(SELECT r.seq FROM records r WHERE r.tenant = c.tenant AND r.chain_id = c.chain_id AND r.ts >= ` +
+			begin + ` AND r.ts < ` + end + ` ORDER BY r.ts ` + order + `, r.seq ` + order + ` LIMIT 1)`
+	}
+	w.text(` AND EXISTS (SELECT 1 FROM records r WHERE r.tenant = c.tenant AND r.chain_id = c.chain_id AND r.ts >= ` + begin + ` AND r.ts < ` + end + `)`)
+	return reading(ctx, s, tenant, "chains of a period", func(tx Tx) ([]store.Span, error) {
+		return list(ctx, tx, func(scan scan) (span store.Span, err error) {
+			err = scan(&span.Chain, &span.First, &span.Last)
+			return span, err
+		}, `SELECT CAST(c.chain_id AS text), `+edge("ASC")+`, `+edge("DESC")+` FROM chains c WHERE `+w.sql()+
+			` ORDER BY c.chain_id LIMIT `+w.bind(page(limit, 100, 1000)), w.args...)
+	})
+}
+
+// window is how many receipts of an index are looked at for one page, where the
+// index alone does not answer the query.
+const window = 5000
+
+// Receipts implements store.Records. The most telling member of the query picks
+// the index; the others are held against what that finds, within a window.
+func (s *Store) Receipts(ctx context.Context, tenant string, q store.ReceiptQuery) (store.ReceiptPage, error) {
+	limit := page(q.Limit, 50, 500)
+	if q.Chain != "" && !isUUID(q.Chain) || q.After != nil && !isUUID(q.After.Chain) {
+		return store.ReceiptPage{}, nil
+	}
+	var w where
+	w.and(`tenant = `, tenant)
+	w.text(` AND receipt_id IS NOT NULL`)
+	rest := w.lead(q)
+	if !q.From.IsZero() {
+		w.and(`ts >= `, when(q.From))
+	}
+	if !q.To.IsZero() {
+		w.and(`ts < `, when(q.To))
+	}
+	if c := q.After; c != nil {
+		w.text(` AND (ts, chain_id, seq) < (` + w.bind(when(c.TS)) + `, ` + w.bind(c.Chain) + `, ` + w.bind(c.Seq) + `)`)
+	}
+	ordered := ` WHERE ` + w.sql() + ` ORDER BY ts DESC, chain_id DESC, seq DESC LIMIT `
+	sql := `SELECT ` + recordColumns + `, 1, 0 FROM records` + ordered + w.bind(limit+1)
+	if len(rest) > 0 {
+		sql = w.filtered(ordered, rest, limit)
+	}
+	return reading(ctx, s, tenant, "receipts", func(tx Tx) (store.ReceiptPage, error) {
+		found, err := list(ctx, tx, scanMatch, sql, w.args...)
+		return pageOf(found, limit), err
+	})
+}
+
+// condition is a member of a query: a column and what it must be.
+type condition struct{ column, value string }
+
+// lead adds the condition that the index is picked by, and returns the others.
+func (w *where) lead(q store.ReceiptQuery) (rest []condition) {
+	conditions := []condition{
+		{`trace_id`, q.Trace}, {`chain_id`, q.Chain}, {`host`, q.Host}, {`reason`, q.Reason}, {`agent`, q.Agent}, {`outcome`, string(q.Outcome)},
+	}
+	led := false
+	for _, c := range conditions {
+		switch {
+		case c.value == "":
+		case led, c.common():
+			rest = append(rest, c)
+		default:
+			w.and(c.column+` = `, c.value)
+			w.text(c.partial())
+			led = true
+		}
+	}
+	return rest
+}
+
+// common tells whether most receipts have the value, so that it has no index.
+func (c condition) common() bool {
+	return c.column == `reason` && c.value == `ok` || c.column == `outcome` && c.value == `forwarded`
+}
+
+// partial repeats the condition of a partial index, for the planner to see.
+func (c condition) partial() string {
+	switch c.column {
+	case `reason`:
+		return ` AND reason <> 'ok'`
+	case `outcome`:
+		return ` AND outcome <> 'forwarded'`
+	}
+	return ""
+}
+
+// filtered looks at a window of an index. Its last receipt is returned even where
+// it does not match, since the next page goes on after it.
+func (w *where) filtered(ordered string, rest []condition, limit int) string {
+	var match where
+	match.args = w.args
+	for _, c := range rest {
+		match.and(c.column+` = `, c.value)
+	}
+	windowed := `SELECT *, CASE WHEN ` + match.sql() + ` THEN 1 ELSE 0 END AS matches,
+		ROW_NUMBER() OVER (ORDER BY ts DESC, chain_id DESC, seq DESC) AS place
+		FROM (SELECT * FROM records` + ordered + match.bind(window) + `) AS looked_at`
+	sql := `SELECT ` + recordColumns + `, matches, place FROM (` + windowed + `) AS judged
+		WHERE matches = 1 OR place = ` + match.bind(window) + ` ORDER BY ts DESC, chain_id DESC, seq DESC LIMIT ` + match.bind(limit+1)
+	w.args = match.args
+	return sql
+}
+
+// match is a receipt that was looked at.
+type match struct {
+	store.Record
+	matches bool
+	last    bool // of the window
+}
+
+func scanMatch(scan scan) (m match, err error) {
+	var matches, place int64
+	m.Record, err = scanRecord(func(dest ...any) error { return scan(append(dest, &matches, &place)...) })
+	m.matches, m.last = matches == 1, place == window
+	return m, err
+}
+
+// pageOf cuts what was found down to a page. One more than the page was asked
+// for, which tells whether there is a next one.
+func pageOf(found []match, limit int) store.ReceiptPage {
+	var p store.ReceiptPage
+	for i := range found {
+		if len(p.Receipts) == limit {
+			p.Next = cursorAt(p.Receipts[limit-1])
+			break
+		}
+		if found[i].matches {
+			p.Receipts = append(p.Receipts, found[i].Record)
+		}
+		if found[i].last {
+			p.Next = cursorAt(found[i].Record)
+		}
+	}
+	return p
+}
+
+func cursorAt(r store.Record) *store.Cursor {
+	return &store.Cursor{TS: r.TS, Chain: r.Chain, Seq: r.Seq}
+}

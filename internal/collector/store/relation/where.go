@@ -1,0 +1,33 @@
+package relation
+
+import (
+	"strconv"
+	"strings"
+)
+
+// where builds a condition whose values are parameters. The texts are constants
+// of this package.
+type where struct {
+	b    strings.Builder
+	args []any
+}
+
+// and adds condition and a parameter with the value behind it.
+func (w *where) and(condition string, value any) {
+	if w.b.Len() > 0 {
+		w.b.WriteString(" AND ")
+	}
+	w.b.WriteString(condition)
+	w.b.WriteString(w.bind(value))
+}
+
+// text adds text as it is.
+func (w *where) text(text string) { w.b.WriteString(text) }
+
+// bind makes a value a parameter and returns its name.
+func (w *where) bind(value any) string {
+	w.args = append(w.args, value)
+	return "$" + strconv.Itoa(len(w.args))
+}
+
+func (w *where) sql() string { return w.b.String() }

@@ -1,0 +1,187 @@
+-- Times are milliseconds since 1970. docs/collector.md describes the tables.
+
+-- +goose Up
+
+CREATE TABLE tenants (
+	tenant  TEXT PRIMARY KEY NOT NULL,
+	created INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tokens (
+	token_id TEXT PRIMARY KEY NOT NULL,
+	tenant   TEXT NOT NULL REFERENCES tenants,
+	digest   BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+	scopes   TEXT NOT NULL,
+	created  INTEGER NOT NULL,
+	expires  INTEGER,
+	revoked  INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tokens_of_tenant ON tokens (tenant, created);
+
+CREATE TABLE chains (
+	tenant     TEXT NOT NULL REFERENCES tenants,
+	chain_id   TEXT NOT NULL,
+	agent      TEXT NOT NULL,
+	build      TEXT NOT NULL DEFAULT '',
+	kid        TEXT NOT NULL,
+	public_key BLOB NOT NULL CHECK (length(public_key) = 32),
+	registered INTEGER NOT NULL,
+	head_seq   INTEGER NOT NULL DEFAULT 0 CHECK (head_seq >= 0),
+	head_hash  BLOB CHECK ((head_seq = 0) = (head_hash IS NULL)),
+	head_ts    INTEGER,
+	received   INTEGER,
+	clean_stop INTEGER NOT NULL DEFAULT 0,
+	gap_since  INTEGER,
+	beat_at    INTEGER,
+	beat_seq   INTEGER NOT NULL DEFAULT 0,
+	skew_ms    INTEGER NOT NULL DEFAULT 0,
+	last_sign  INTEGER NOT NULL,
+	PRIMARY KEY (tenant, chain_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX chains_of_agent ON chains (tenant, agent, chain_id);
+CREATE INDEX chains_quiet ON chains (tenant, last_sign) WHERE NOT clean_stop;
+CREATE INDEX chains_gap ON chains (tenant, gap_since) WHERE gap_since IS NOT NULL;
+
+CREATE TABLE chain_keys (
+	tenant     TEXT NOT NULL,
+	chain_id   TEXT NOT NULL,
+	kid        TEXT NOT NULL,
+	public_key BLOB NOT NULL CHECK (length(public_key) = 32),
+	from_seq   INTEGER NOT NULL,
+	PRIMARY KEY (tenant, chain_id, from_seq),
+	FOREIGN KEY (tenant, chain_id) REFERENCES chains
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE certificates (
+	tenant    TEXT NOT NULL,
+	serial    TEXT NOT NULL,
+	chain_id  TEXT NOT NULL,
+	issued    INTEGER NOT NULL,
+	not_after INTEGER NOT NULL,
+	revoked   INTEGER,
+	PRIMARY KEY (tenant, serial),
+	FOREIGN KEY (tenant, chain_id) REFERENCES chains
+) STRICT, WITHOUT ROWID;
+CREATE INDEX certificates_of_chain ON certificates (tenant, chain_id, issued);
+
+CREATE TABLE verifiers (
+	tenant   TEXT NOT NULL,
+	chain_id TEXT NOT NULL,
+	seq      INTEGER NOT NULL,
+	state    BLOB NOT NULL,
+	PRIMARY KEY (tenant, chain_id),
+	FOREIGN KEY (tenant, chain_id) REFERENCES chains
+) STRICT;
+
+CREATE TABLE records (
+	tenant       TEXT NOT NULL,
+	chain_id     TEXT NOT NULL,
+	seq          INTEGER NOT NULL CHECK (seq > 0),
+	type         TEXT NOT NULL,
+	ts           INTEGER NOT NULL,
+	received     INTEGER NOT NULL,
+	receipt_hash BLOB NOT NULL CHECK (length(receipt_hash) = 32),
+	line         BLOB NOT NULL,
+	clean_stop   INTEGER NOT NULL,
+	receipt_id   TEXT,
+	trace_id     TEXT NOT NULL,
+	hop          INTEGER NOT NULL,
+	agent        TEXT NOT NULL,
+	host         TEXT NOT NULL,
+	outcome      TEXT NOT NULL,
+	reason       TEXT NOT NULL,
+	exchanges    INTEGER NOT NULL,
+	vex          INTEGER NOT NULL,
+	fu           INTEGER NOT NULL,
+	bytes_up     INTEGER NOT NULL,
+	bytes_down   INTEGER NOT NULL,
+	internal     TEXT NOT NULL,
+	FOREIGN KEY (tenant, chain_id) REFERENCES chains
+) STRICT;
+CREATE UNIQUE INDEX records_place ON records (tenant, chain_id, seq);
+CREATE INDEX records_chain_time ON records (tenant, chain_id, ts, seq);
+CREATE INDEX records_id      ON records (tenant, receipt_id) WHERE receipt_id IS NOT NULL;
+CREATE INDEX records_time    ON records (tenant, ts, chain_id, seq) WHERE receipt_id IS NOT NULL;
+CREATE INDEX records_trace   ON records (tenant, trace_id, ts, chain_id, seq) WHERE receipt_id IS NOT NULL;
+CREATE INDEX records_host    ON records (tenant, host, ts, chain_id, seq) WHERE receipt_id IS NOT NULL;
+CREATE INDEX records_agent   ON records (tenant, agent, ts, chain_id, seq) WHERE receipt_id IS NOT NULL;
+CREATE INDEX records_reason  ON records (tenant, reason, ts, chain_id, seq) WHERE receipt_id IS NOT NULL AND reason <> 'ok';
+CREATE INDEX records_outcome ON records (tenant, outcome, ts, chain_id, seq) WHERE receipt_id IS NOT NULL AND outcome <> 'forwarded';
+
+CREATE TABLE rollups (
+	tenant     TEXT NOT NULL,
+	hour       INTEGER NOT NULL,
+	agent      TEXT NOT NULL,
+	outcome    TEXT NOT NULL,
+	reason     TEXT NOT NULL,
+	exchanges  INTEGER NOT NULL,
+	bytes_up   INTEGER NOT NULL,
+	bytes_down INTEGER NOT NULL,
+	vex        INTEGER NOT NULL,
+	fu         INTEGER NOT NULL,
+	PRIMARY KEY (tenant, hour, agent, outcome, reason)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE logs (
+	tenant     TEXT PRIMARY KEY NOT NULL REFERENCES tenants,
+	size       INTEGER NOT NULL,
+	root       BLOB NOT NULL CHECK (length(root) = 32),
+	checkpoint BLOB,
+	at         INTEGER
+) STRICT;
+
+CREATE TABLE log_queue (
+	id        INTEGER PRIMARY KEY AUTOINCREMENT,
+	tenant    TEXT NOT NULL,
+	chain_id  TEXT NOT NULL,
+	first_seq INTEGER NOT NULL,
+	records   INTEGER NOT NULL CHECK (records > 0)
+) STRICT;
+CREATE INDEX log_queue_of_tenant ON log_queue (tenant, id);
+
+CREATE TABLE log_runs (
+	tenant    TEXT NOT NULL,
+	start     INTEGER NOT NULL,
+	chain_id  TEXT NOT NULL,
+	first_seq INTEGER NOT NULL,
+	records   INTEGER NOT NULL CHECK (records > 0),
+	PRIMARY KEY (tenant, start),
+	UNIQUE (tenant, chain_id, first_seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE log_tiles (
+	tenant TEXT NOT NULL,
+	level  INTEGER NOT NULL,
+	n      INTEGER NOT NULL,
+	data   BLOB NOT NULL,
+	PRIMARY KEY (tenant, level, n)
+) STRICT;
+
+CREATE TABLE alarms (
+	tenant   TEXT NOT NULL,
+	alarm_id TEXT NOT NULL,
+	kind     TEXT NOT NULL,
+	chain_id TEXT NOT NULL,
+	seq      INTEGER NOT NULL,
+	message  TEXT NOT NULL,
+	raised   INTEGER NOT NULL,
+	last     INTEGER NOT NULL,
+	cleared  INTEGER,
+	PRIMARY KEY (tenant, alarm_id),
+	FOREIGN KEY (tenant, chain_id) REFERENCES chains
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX alarms_open ON alarms (tenant, chain_id, kind) WHERE cleared IS NULL;
+CREATE INDEX alarms_of_chain ON alarms (tenant, chain_id, alarm_id);
+
+CREATE TABLE forks (
+	tenant       TEXT NOT NULL,
+	chain_id     TEXT NOT NULL,
+	seq          INTEGER NOT NULL,
+	receipt_hash BLOB NOT NULL,
+	known_hash   BLOB NOT NULL,
+	line         BLOB NOT NULL,
+	received     INTEGER NOT NULL,
+	PRIMARY KEY (tenant, chain_id, seq, receipt_hash),
+	FOREIGN KEY (tenant, chain_id) REFERENCES chains
+) STRICT;
+CREATE INDEX forks_by_time ON forks (tenant, received);
