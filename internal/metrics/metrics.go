@@ -25,6 +25,7 @@ type Metrics struct {
 	Upstream  *Upstream
 	Journal   *Journal
 	Policy    *Policy
+	Payload   *Payload
 
 	// Registry is for the collectors of other packages, and for tests.
 	Registry *prometheus.Registry
@@ -46,6 +47,7 @@ func New(build string) *Metrics {
 		Upstream:  newUpstream(d),
 		Journal:   newJournal(d, operations.WithLabelValues("sign", "ed25519")),
 		Policy:    newPolicy(d),
+		Payload:   newPayload(d),
 	}
 	d.gauge("build_info", "Always 1; what is running.", "version", "go_version").WithLabelValues(build, runtime.Version()).Set(1)
 	d.registry.MustRegister(

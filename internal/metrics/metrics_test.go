@@ -71,6 +71,19 @@ func exercise(m *Metrics) {
 	m.Policy.Loaded("sha256:old", "report", time.Unix(1, 0))
 	m.Policy.Loaded("sha256:new", "enforce", time.Unix(1.7e9, 5e8))
 	m.Policy.LoadFailed(failure)
+	m.Payload.WatchBudget(func() int64 { return 4096 })
+	m.Payload.Checked("payment", "ok")
+	m.Payload.Checked("payment", "INVARIANT_VIOLATED")
+	m.Payload.Violated("payment", "amount")
+	m.Payload.Stage("parse", 20*time.Microsecond)
+	m.Payload.Transformed("invoice.v1", "payment.v1", 60*time.Microsecond)
+	m.Payload.Repaired("local", nil)
+	m.Payload.Repaired("model", failure)
+	m.Payload.Fallback("acme", "PAYLOAD_MALFORMED", 321)
+	m.Payload.Captured("source", nil)
+	m.Payload.Captured("source", failure)
+	m.Payload.LookedUp("invoice", "ok")
+	m.Payload.LookedUp("invoice", "missing")
 }
 
 func scrape(t *testing.T, m *Metrics) string {

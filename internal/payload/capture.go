@@ -22,6 +22,14 @@ type Answer struct {
 // be taken is durable when it returns; the error joins why others could not be.
 // It quotes no value.
 func (i *Inspector) Remember(ctx context.Context, c *Contract, a *Answer) error {
+	err := i.remember(ctx, c, a)
+	if i.Observer != nil {
+		i.Observer.Remembered(c, err)
+	}
+	return err
+}
+
+func (i *Inspector) remember(ctx context.Context, c *Contract, a *Answer) error {
 	if i.Facts == nil {
 		return errors.New("no facts are kept")
 	}

@@ -102,11 +102,14 @@ var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // one compiles an entry of contracts.
 func (c *compiler) one(n *yaml.Node) {
+	if name := strictyaml.Peek(n, "name"); plainName.MatchString(name) {
+		c.In = "contract " + strconv.Quote(name)
+	}
+	defer func() { c.In = "" }()
 	keys := c.Mapping(n, "a contract", contractKeys)
 	if keys == nil {
 		return
 	}
-	defer func() { c.In = "" }()
 	k := &Contract{Name: c.name(n, keys["name"]), PayloadType: c.label(keys["payload_type"], "payload_type"), TargetType: c.label(keys["target_type"], "target_type")}
 	c.contract, c.names = k, nil
 	k.Report = c.oneOf(keys["mode"], "mode", "enforce", "report") == "report"
@@ -138,9 +141,6 @@ func (c *compiler) name(n, name *yaml.Node) string {
 		return ""
 	}
 	s := c.label(name, "name")
-	if s != "" {
-		c.In = "contract " + strconv.Quote(s)
-	}
 	if s != "" && c.set.Named(s) != nil {
 		c.Complain(name, "another contract has this name")
 	}

@@ -16,9 +16,18 @@ import (
 // Inspector holds bodies to contracts. What it is made of is the process's; it
 // is safe for concurrent use.
 type Inspector struct {
-	Limit  int     // bytes of one body; the same holds after decompression
-	Budget *Budget // of all bodies at one time
-	Facts  Facts   // nil: no fact is known
+	Limit    int      // bytes of one body; the same holds after decompression
+	Budget   *Budget  // of all bodies at one time
+	Facts    Facts    // nil: no fact is known
+	Observer Observer // nil: none
+}
+
+// Observer hears of inspections. Calls are concurrent.
+type Observer interface {
+	Inspected(c *Contract, r *Result)
+	LookedUp(fact string, err error) // errors.Is ErrNoOriginal: there is none
+	Repaired(method string, err error)
+	Remembered(c *Contract, err error)
 }
 
 // Request is a request whose body is to be inspected.
@@ -106,19 +115,23 @@ type inspection struct {
 	original *jsonx.Value // nil: not known, and the contract is lenient
 }
 
-// stages are the steps of an inspection, in their order.
-var stages = [...]struct {
-	name string
-	run  func(*inspection, context.Context) *Refusal
-}{
-	{"decode", (*inspection).decode},
-	{"parse", (*inspection).parse},
-	{"schema", (*inspection).checkSchema},
-	{"original", (*inspection).findOriginal},
-	{"transform", (*inspection).transform},
-	{"target", (*inspection).checkTarget},
-	{"rules", (*inspection).checkRules},
-	{"cid", (*inspection).identify},
+// stage is one step of an inspection.
+type stage struct {
+	name    string
+	applies func(*inspection) bool // nil: always
+	run     func(*inspection, context.Context) *Refusal
+}
+
+// stages are in their order.
+var stages = [...]stage{
+	{"decode", (*inspection).isEncoded, (*inspection).decode},
+	{"parse", nil, (*inspection).parse},
+	{"schema", func(x *inspection) bool { return x.contract.schema != nil }, (*inspection).checkSchema},
+	{"original", nil, (*inspection).findOriginal},
+	{"transform", func(x *inspection) bool { return x.contract.transform != nil && x.original != nil }, (*inspection).transform},
+	{"target", func(x *inspection) bool { return x.contract.targetSchema != nil }, (*inspection).checkTarget},
+	{"rules", func(x *inspection) bool { return x.contract.rules != nil && x.original != nil }, (*inspection).checkRules},
+	{"cid", nil, (*inspection).identify},
 }
 
 // Inspect reads a body and takes it through its contract. The error is that of
@@ -127,42 +140,62 @@ var stages = [...]struct {
 func (i *Inspector) Inspect(ctx context.Context, c *Contract, r *Request) (*Result, error) {
 	x := &inspection{Inspector: i, contract: c, request: r, held: &held{budget: i.Budget}}
 	x.result = &Result{release: x.held.release}
-	limit := i.Limit
-	if c.limit > 0 {
-		limit = min(limit, c.limit)
+	if err := x.read(); err != nil {
+		return x.result, err
+	}
+	for n := range stages {
+		if x.result.Refusal != nil {
+			break
+		}
+		if s := &stages[n]; s.applies == nil || s.applies(x) {
+			start := time.Now()
+			x.result.Refusal = s.run(x, ctx)
+			x.passed(s.name, start)
+		}
+	}
+	if x.result.Refusal == nil {
+		x.result.Body = x.body
+	}
+	if i.Observer != nil {
+		i.Observer.Inspected(c, x.result)
+	}
+	return x.result, nil
+}
+
+// read holds the body in memory.
+func (x *inspection) read() error {
+	limit := x.Limit
+	if x.contract.limit > 0 {
+		limit = min(limit, x.contract.limit)
 	}
 	start := time.Now()
-	err := x.held.read(r.Body, r.Length, limit)
+	err := x.held.read(x.request.Body, x.request.Length, limit)
 	x.body, x.result.Raw = x.held.data, x.held.data
 	x.passed("read", start)
 	switch {
 	case errors.Is(err, errTooLarge):
 		x.result.Cut = true
 		x.result.Refusal = refuse(policy.PayloadTooLarge, "the body is larger than "+byteCount(limit)+", which is the most that is inspected", err)
-		return x.result, nil
+		return nil
 	case errors.Is(err, errNoBudget):
 		x.result.Cut = true
-		x.result.Refusal = refuse(policy.LimitExceeded, "too many bodies are inspected at this moment", err)
-		x.result.Refusal.Busy = true
-		return x.result, nil
-	case err != nil:
-		return x.result, err
+		x.result.Refusal = busy()
+		return nil
 	}
-	for _, stage := range stages {
-		start := time.Now()
-		x.result.Refusal = stage.run(x, ctx)
-		x.passed(stage.name, start)
-		if x.result.Refusal != nil {
-			return x.result, nil
-		}
-	}
-	x.result.Body = x.body
-	return x.result, nil
+	return err
+}
+
+func busy() *Refusal {
+	r := refuse(policy.LimitExceeded, "too many bodies are inspected at this moment", errNoBudget)
+	r.Busy = true
+	return r
 }
 
 func (x *inspection) passed(stage string, start time.Time) {
 	x.result.Stages = append(x.result.Stages, Stage{stage, time.Since(start)})
 }
+
+func (x *inspection) isEncoded() bool { return len(codings(x.request.Encoding)) > 0 }
 
 // decode undoes the content coding. What leaves is not compressed again: it is
 // the bytes that were checked.
@@ -171,13 +204,11 @@ func (x *inspection) decode(context.Context) *Refusal {
 	if err != nil {
 		return refuse(policy.PayloadNotInspectable, err.Error(), err)
 	}
-	if len(codings(x.request.Encoding)) > 0 && x.request.Signed {
+	if x.request.Signed {
 		return refuse(policy.PayloadNotInspectable, "the body is compressed and signed; what is inspected leaves without compression", nil)
 	}
 	if !x.held.grow(len(body) - len(x.body)) {
-		r := refuse(policy.LimitExceeded, "too many bodies are inspected at this moment", errNoBudget)
-		r.Busy = true
-		return r
+		return busy()
 	}
 	x.body = body
 	return nil
@@ -213,9 +244,6 @@ func (x *inspection) facts() map[string]*jsonx.Value {
 
 // checkRules holds the body as it leaves against every rule.
 func (x *inspection) checkRules(ctx context.Context) *Refusal {
-	if x.contract.rules == nil || x.original == nil {
-		return nil
-	}
 	violations := x.contract.rules.Check(ctx, x.input())
 	if len(violations) == 0 {
 		return nil

@@ -56,9 +56,12 @@ func (x *inspection) findOriginal(ctx context.Context) *Refusal {
 		return nil
 	}
 	fact, err := x.lookup(ctx, o)
+	if x.Observer != nil {
+		x.Observer.LookedUp(o.fact, err)
+	}
 	switch {
 	case err == nil:
-	case o.lenient && errors.Is(err, errNoOriginal):
+	case o.lenient && errors.Is(err, ErrNoOriginal):
 		return nil
 	default:
 		return refuse(policy.OriginalMissing, err.Error(), err)
@@ -72,17 +75,18 @@ func (x *inspection) findOriginal(ctx context.Context) *Refusal {
 	return nil
 }
 
-var errNoOriginal = errors.New("no original is known")
+// ErrNoOriginal is of a body that there is nothing to hold against.
+var ErrNoOriginal = errors.New("no original is known")
 
 // lookup finds the fact that the body names by its key. Its errors quote nothing
 // of the body.
 func (x *inspection) lookup(ctx context.Context, o *origin) (*Fact, error) {
 	key, err := keyAt(x.document.seen, o.key)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errNoOriginal, err)
+		return nil, fmt.Errorf("%w: %w", ErrNoOriginal, err)
 	}
 	if x.Facts == nil {
-		return nil, fmt.Errorf("%w: no facts are kept", errNoOriginal)
+		return nil, fmt.Errorf("%w: no facts are kept", ErrNoOriginal)
 	}
 	r := x.request
 	fact, err := x.Facts.Lookup(ctx, owned(o.scope, r.Tenant, r.Agent, r.Trace, o.fact, key))
@@ -90,7 +94,7 @@ func (x *inspection) lookup(ctx context.Context, o *origin) (*Fact, error) {
 	case err != nil:
 		return nil, fmt.Errorf("looking up fact %s: %w", o.fact, err)
 	case fact == nil:
-		return nil, fmt.Errorf("%w: there is no %s that has the key at %s, or not any more", errNoOriginal, o.fact, o.key)
+		return nil, fmt.Errorf("%w: there is no %s that has the key at %s, or not any more", ErrNoOriginal, o.fact, o.key)
 	}
 	return fact, nil
 }

@@ -54,9 +54,6 @@ func startsJSON(data []byte) bool {
 }
 
 func (x *inspection) validate(s *jsonschema.Schema) *Refusal {
-	if s == nil {
-		return nil
-	}
 	if detail, err := validate(s, x.document.seen); err != nil {
 		return refuse(policy.SchemaInvalid, detail, err)
 	}

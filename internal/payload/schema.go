@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
 
@@ -133,11 +135,38 @@ func validate(s *jsonschema.Schema, v *jsonx.Value) (detail string, where error)
 			if at == "" {
 				at = "the body"
 			}
-			details = append(details, at+": "+e.ErrorKind.LocalizedString(printer))
+			details = append(details, at+": "+mistake(e.ErrorKind, printer))
 			places = append(places, at+" ("+strings.Join(e.ErrorKind.KeywordPath(), "/")+")")
 		}
 	})
 	return strings.Join(details, "; "), errors.New("schema: " + strings.Join(places, ", "))
+}
+
+// mistake says what is wrong; numbers as they are, which the validator would show
+// as doubles.
+func mistake(k jsonschema.ErrorKind, printer *message.Printer) string {
+	switch k := k.(type) {
+	case *kind.Minimum:
+		return outside("minimum", k.Got, k.Want)
+	case *kind.Maximum:
+		return outside("maximum", k.Got, k.Want)
+	case *kind.ExclusiveMinimum:
+		return outside("exclusiveMinimum", k.Got, k.Want)
+	case *kind.ExclusiveMaximum:
+		return outside("exclusiveMaximum", k.Got, k.Want)
+	case *kind.MultipleOf:
+		return outside("multipleOf", k.Got, k.Want)
+	}
+	return k.LocalizedString(printer)
+}
+
+func outside(keyword string, got, want *big.Rat) string {
+	return fmt.Sprintf("%s: got %s, want %s", keyword, exactly(got), exactly(want))
+}
+
+func exactly(r *big.Rat) string {
+	digits, _ := r.FloatPrec() // every number of JSON has finitely many
+	return r.FloatString(digits)
 }
 
 // eachMistake visits the innermost causes.

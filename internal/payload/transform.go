@@ -14,9 +14,6 @@ import (
 // the body as it was before, and every byte that none of them writes stays. The
 // result is read again, as if it had come so.
 func (x *inspection) transform(ctx context.Context) *Refusal {
-	if len(x.contract.transform) == 0 || x.original == nil {
-		return nil
-	}
 	in := x.input()
 	changes := make([]change, 0, len(x.contract.transform))
 	for _, a := range x.contract.transform {

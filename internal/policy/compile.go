@@ -196,12 +196,8 @@ var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 // begin reads what rules, deny entries and patterns share, and sets the name that errors
 // show until endRule.
 func (c *compiler) begin(n *yaml.Node, what string, known []string) map[string]*yaml.Node {
-	if n.Kind == yaml.MappingNode {
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			if v := strictyaml.Resolve(n.Content[i+1]); n.Content[i].Value == "name" && plainName.MatchString(v.Value) {
-				c.rule, c.In = v.Value, "rule "+strconv.Quote(v.Value)
-			}
-		}
+	if name := strictyaml.Peek(n, "name"); plainName.MatchString(name) {
+		c.rule, c.In = name, "rule "+strconv.Quote(name)
 	}
 	keys := c.Mapping(n, what, known)
 	if keys == nil {

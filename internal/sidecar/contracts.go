@@ -2,7 +2,10 @@ package sidecar
 
 import (
 	"context"
+	"errors"
+	"time"
 
+	"github.com/signet-egress/signet/internal/metrics"
 	"github.com/signet-egress/signet/internal/payload"
 	"github.com/signet-egress/signet/internal/policy"
 	"github.com/signet-egress/signet/proxy"
@@ -81,5 +84,56 @@ func (c contract) Remember(ctx context.Context, a *proxy.Answer) error {
 
 // newInspector is what bodies are held to contracts with.
 func (s *Sidecar) newInspector() *payload.Inspector {
-	return &payload.Inspector{Limit: s.config.MaxPayloadSize, Budget: payload.NewBudget(payload.DefaultBudget)}
+	budget := payload.NewBudget(payload.DefaultBudget)
+	s.metrics.Payload.WatchBudget(budget.Used)
+	return &payload.Inspector{
+		Limit: s.config.MaxPayloadSize, Budget: budget, Observer: payloadMetrics{s.config.Tenant, s.metrics.Payload},
+	}
 }
+
+// payloadMetrics observes inspections.
+type payloadMetrics struct {
+	tenant string
+	m      *metrics.Payload
+}
+
+// Inspected implements payload.Observer.
+func (o payloadMetrics) Inspected(c *payload.Contract, r *payload.Result) {
+	reason := policy.OK
+	if r.Refusal != nil {
+		reason = r.Refusal.Reason
+		for _, v := range r.Refusal.Violations {
+			o.m.Violated(c.Name, v.RuleID)
+		}
+	}
+	o.m.Checked(c.Name, string(reason))
+	var worked time.Duration
+	for _, s := range r.Stages {
+		o.m.Stage(s.Name, s.Took)
+		if s.Name != "read" {
+			worked += s.Took
+		}
+	}
+	o.m.Transformed(c.PayloadType, c.TargetType, worked)
+	if r.Repair != nil && r.Repair.Method == "model" {
+		o.m.Fallback(o.tenant, string(policy.PayloadMalformed), r.Repair.Tokens)
+	}
+}
+
+// LookedUp implements payload.Observer.
+func (o payloadMetrics) LookedUp(fact string, err error) {
+	switch {
+	case err == nil:
+		o.m.LookedUp(fact, "ok")
+	case errors.Is(err, payload.ErrNoOriginal):
+		o.m.LookedUp(fact, "missing")
+	default:
+		o.m.LookedUp(fact, "failed")
+	}
+}
+
+// Repaired implements payload.Observer.
+func (o payloadMetrics) Repaired(method string, err error) { o.m.Repaired(method, err) }
+
+// Remembered implements payload.Observer.
+func (o payloadMetrics) Remembered(c *payload.Contract, err error) { o.m.Captured(c.Name, err) }

@@ -44,6 +44,9 @@ func (o proxyMetrics) Settled(s *proxy.Settled) {
 	}
 	if s.Receipt != nil {
 		x.Patterns = s.Receipt.Policy.Flags
+		if p := s.Receipt.Detail.Payload; p != nil {
+			x.PayloadType, x.TargetType = p.PayloadType, p.TargetType
+		}
 	}
 	o.m.Exchanges.Settled(x)
 	if s.BytesUp+s.BytesDown > 0 {

@@ -165,6 +165,20 @@ func (r *Reader) Mapping(n *yaml.Node, what string, known []string) map[string]*
 	return values
 }
 
+// Peek is the text of a mapping's key, of whatever is wrong with the mapping
+// nothing said; "" where there is none.
+func Peek(n *yaml.Node, key string) string {
+	if n.Kind != yaml.MappingNode {
+		return ""
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return Resolve(n.Content[i+1]).Value
+		}
+	}
+	return ""
+}
+
 // Pair is one entry of a mapping whose keys the operator chooses.
 type Pair struct {
 	Name  string
