@@ -31,7 +31,7 @@ var plan = map[string]room{
 	"internal/sidecar": {
 		own: []string{
 			"internal/config", "internal/durable", "internal/metrics", "internal/payload", "internal/policy", "internal/ruleset",
-			"proxy", "proxy/mitm", "receipts", "receipts/journal", "resolver",
+			"invariants/facts", "proxy", "proxy/mitm", "receipts", "receipts/journal", "resolver",
 		},
 		modules: []string{"github.com/fsnotify/fsnotify", "golang.org/x/sync"},
 		tests:   []string{"github.com/coder/websocket", "go.etcd.io/bbolt", "golang.org/x/net/http2", "golang.org/x/sync"},
@@ -68,7 +68,7 @@ var plan = map[string]room{
 		outside: []string{"io/fs", "net", "net/http", "os", "os/exec", "syscall"},
 	},
 	"internal/payload": {
-		own: []string{"internal/jsonx", "internal/policy", "internal/strictyaml", "invariants"},
+		own: []string{"internal/jsonx", "internal/policy", "internal/strictyaml", "invariants", "invariants/facts"},
 		modules: []string{
 			"github.com/andybalholm/brotli", "github.com/cockroachdb/apd/v3", "github.com/go-json-experiment/json/jsontext",
 			"github.com/klauspost/compress", "github.com/santhosh-tekuri/jsonschema/v6", "go.yaml.in/yaml/v3", "golang.org/x/text",

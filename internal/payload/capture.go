@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/signet-egress/signet/internal/jsonx"
+	"github.com/signet-egress/signet/invariants/facts"
 )
 
 // Answer is an upstream's answer, as it came.
@@ -48,8 +49,8 @@ func (i *Inspector) remember(ctx context.Context, c *Contract, a *Answer) error 
 			errs = append(errs, fmt.Errorf("fact %s: %w", k.fact, err))
 			continue
 		}
-		fact := Fact{JSON: k.take(root), ReceiptID: a.ReceiptID, Expires: time.Now().Add(k.ttl)}
-		errs = append(errs, i.Facts.Remember(ctx, owned(k.scope, a.Tenant, a.Agent, a.Trace, k.fact, key), fact))
+		fact := facts.Fact{JSON: k.take(root), ReceiptID: a.ReceiptID, Expires: time.Now().Add(k.ttl)}
+		errs = append(errs, i.Facts.Remember(ctx, party{a.Tenant, a.Agent, a.Trace}.key(k.scope, k.fact, key), fact))
 	}
 	return errors.Join(errs...)
 }
@@ -57,7 +58,7 @@ func (i *Inspector) remember(ctx context.Context, c *Contract, a *Answer) error 
 // take is the fact as an object. A member that the answer does not have is left
 // out, and a rule that looks at it does not hold.
 func (k *capture) take(root *jsonx.Value) []byte {
-	fact := jsonx.Value{Kind: jsonx.Object}
+	fact := &jsonx.Value{Kind: jsonx.Object}
 	for _, m := range k.keep {
 		if v := root.At(m.at); v != nil {
 			member := *v
@@ -65,5 +66,5 @@ func (k *capture) take(root *jsonx.Value) []byte {
 			fact.Items = append(fact.Items, member)
 		}
 	}
-	return jsonx.Append(nil, &fact)
+	return jsonx.Append(nil, fact)
 }

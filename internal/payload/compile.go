@@ -48,7 +48,7 @@ const (
 // for could pass without being seen.
 func Compile(files, schemaFiles []File, p *policy.Policy) (*Set, error) {
 	schemas, errs := newSchemas(schemaFiles)
-	c := compiler{Reader: new(strictyaml.Reader), policy: p, schemas: schemas, set: &Set{facts: make(map[string]Scope)}}
+	c := compiler{Reader: new(strictyaml.Reader), policy: p, schemas: schemas, set: &Set{facts: make(map[string]string)}}
 	for _, f := range files {
 		// A policy without any is not read twice; with a backslash a key can be
 		// written in other ways.
@@ -360,7 +360,7 @@ func (c *compiler) capture(n *yaml.Node, keys map[string]*yaml.Node) capture {
 	c.oneOf(keys["part"], "capture.part", "response")
 	k := capture{
 		fact: c.label(keys["fact"], "capture.fact"), key: c.pointer(keys["key"], "capture.key"),
-		scope: Scope(c.oneOf(keys["scope"], "capture.scope", string(ScopeAgent), string(ScopeTrace), string(ScopeTenant))),
+		scope: c.oneOf(keys["scope"], "capture.scope", scopeAgent, scopeTrace, scopeTenant),
 		ttl:   cmp.Or(c.Duration(keys["ttl"], "capture.ttl", mostTTL), usualTTL),
 	}
 	for _, p := range c.Pairs(keys["keep"], "capture.keep") {

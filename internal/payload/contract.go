@@ -41,7 +41,7 @@ type Repairs struct{ Local, Model bool }
 // origin is where the document is that a body was made from.
 type origin struct {
 	fact    string
-	scope   Scope
+	scope   string
 	key     jsonx.Pattern // in the body
 	lenient bool          // a body whose original is not known goes, unheld
 }
@@ -52,22 +52,12 @@ type assignment struct {
 	value *invariants.Expression
 }
 
-// Scope is who a fact is remembered for.
-type Scope string
-
-// The scopes.
-const (
-	ScopeTrace  Scope = "trace"
-	ScopeAgent  Scope = "agent"
-	ScopeTenant Scope = "tenant"
-)
-
 // capture is what is remembered of an answer.
 type capture struct {
 	fact  string
 	key   jsonx.Pointer // in the answer
 	keep  []kept
-	scope Scope
+	scope string
 	ttl   time.Duration
 }
 
@@ -88,7 +78,7 @@ func (c *Contract) Captures() bool { return len(c.captures) > 0 }
 type Set struct {
 	selectors policy.Selectors
 	contracts []*Contract
-	facts     map[string]Scope // of captures
+	facts     map[string]string // of captures
 }
 
 // For is the one contract that a request falls under, or nil. It takes no memory.

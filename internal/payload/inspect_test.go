@@ -25,7 +25,7 @@ func TestBodiesAreStrictJSON(t *testing.T) {
 	set := load(t, "  - {name: c, on: {hosts: [bank.test]}, rules: [{id: amount, check: transformed.amount > 0}]}\n")
 	for body, want := range map[string]policy.Reason{
 		`{"amount":1}`:                                policy.OK,
-		" {\n\"amount\" : 1.50 } ":                    policy.OK,
+		"{\n\"amount\" : 1.50 } ":                     policy.OK,
 		`{"amount":1,"amount":1}`:                     policy.PayloadMalformed,
 		`{"amount":1,"Amount":2}`:                     policy.PayloadMalformed, // a reader that ignores case takes the last
 		`{"amount":1,"other":1,"OTHER":2}`:            policy.OK,               // names that no rule looks at

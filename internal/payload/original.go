@@ -4,44 +4,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/signet-egress/signet/internal/jsonx"
 	"github.com/signet-egress/signet/internal/policy"
+	"github.com/signet-egress/signet/invariants/facts"
 )
 
-// Facts remembers values of answers for later bodies.
+// Facts remembers values of answers for later bodies; see facts.Store.
 type Facts interface {
 	// Lookup is the fact of that key that has not expired; nil where there is none.
-	Lookup(ctx context.Context, k FactKey) (*Fact, error)
+	Lookup(ctx context.Context, k facts.Key) (*facts.Fact, error)
 	// Remember is durable when it returns. A fact of the same key is replaced.
-	Remember(ctx context.Context, k FactKey, f Fact) error
+	Remember(ctx context.Context, k facts.Key, f facts.Fact) error
 }
 
-// FactKey names a fact.
-type FactKey struct {
-	Tenant string
-	Scope  Scope
-	Owner  string // the trace or the agent; "" for the tenant's
-	Name   string // as the contract has it
-	Key    string // which of them, such as an invoice's id
-}
+// The scopes of facts.
+const (
+	scopeTrace  = "trace"
+	scopeAgent  = "agent"
+	scopeTenant = "tenant"
+)
 
-// Fact is what is remembered.
-type Fact struct {
-	JSON      []byte // one object
-	ReceiptID string // of the exchange that it came from
-	Expires   time.Time
-}
+// party is whose exchange it is.
+type party struct{ tenant, agent, trace string }
 
-// owned is the key of a fact in its scope.
-func owned(scope Scope, tenant, agent, trace, name, key string) FactKey {
-	k := FactKey{Tenant: tenant, Scope: scope, Name: name, Key: key}
+// key is that of a fact in its scope. Agents choose their traces' ids, so that a
+// trace is always one agent's.
+func (p party) key(scope, name, of string) facts.Key {
+	k := facts.Key{Tenant: p.tenant, Scope: scope, Name: name, Key: of}
 	switch scope {
-	case ScopeTrace:
-		k.Owner = trace
-	case ScopeAgent:
-		k.Owner = agent
+	case scopeAgent:
+		k.Owner = p.agent
+	case scopeTrace:
+		k.Owner = p.agent + " " + p.trace // no agent has a blank in its name
 	}
 	return k
 }
@@ -61,7 +56,9 @@ func (x *inspection) findOriginal(ctx context.Context) *Refusal {
 	}
 	switch {
 	case err == nil:
-	case o.lenient && errors.Is(err, ErrNoOriginal):
+	case !errors.Is(err, ErrNoOriginal):
+		return refuse(policy.OriginalMissing, "the original could not be looked up", err)
+	case o.lenient:
 		return nil
 	default:
 		return refuse(policy.OriginalMissing, err.Error(), err)
@@ -80,8 +77,8 @@ var ErrNoOriginal = errors.New("no original is known")
 
 // lookup finds the fact that the body names by its key. Its errors quote nothing
 // of the body.
-func (x *inspection) lookup(ctx context.Context, o *origin) (*Fact, error) {
-	key, err := keyAt(x.document.seen, o.key)
+func (x *inspection) lookup(ctx context.Context, o *origin) (*facts.Fact, error) {
+	of, err := keyAt(x.document.seen, o.key)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoOriginal, err)
 	}
@@ -89,31 +86,26 @@ func (x *inspection) lookup(ctx context.Context, o *origin) (*Fact, error) {
 		return nil, fmt.Errorf("%w: no facts are kept", ErrNoOriginal)
 	}
 	r := x.request
-	fact, err := x.Facts.Lookup(ctx, owned(o.scope, r.Tenant, r.Agent, r.Trace, o.fact, key))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("looking up fact %s: %w", o.fact, err)
-	case fact == nil:
-		return nil, fmt.Errorf("%w: there is no %s that has the key at %s, or not any more", ErrNoOriginal, o.fact, o.key)
+	fact, err := x.Facts.Lookup(ctx, party{r.Tenant, r.Agent, r.Trace}.key(o.scope, o.fact, of))
+	if err == nil && fact == nil {
+		return nil, fmt.Errorf("%w: there is no %s with the key that stands at %s, or not any more", ErrNoOriginal, o.fact, o.key)
 	}
-	return fact, nil
+	return fact, err
 }
 
-// longestKey bounds what is a key, in bytes.
-const longestKey = 512
-
-// keyAt is the text of the string or number that a pattern leads to. Where it
-// leads to several they must be one key.
+// keyAt is the key that a pattern leads to. Where it leads to several places they
+// must have one key.
 func keyAt(v *jsonx.Value, p jsonx.Pattern) (string, error) {
 	key := ""
 	for _, m := range v.Match(p) {
-		if m.Value.Kind != jsonx.String && m.Value.Kind != jsonx.Number || m.Value.Text == "" || len(m.Value.Text) > longestKey {
-			return "", fmt.Errorf("what is at %s is not a string or number of 1 to %d bytes", p, longestKey)
-		}
-		if key != "" && key != m.Value.Text {
+		of := m.Value.Text
+		switch {
+		case m.Value.Kind != jsonx.String && m.Value.Kind != jsonx.Number || of == "":
+			return "", fmt.Errorf("at %s is neither a string nor a number", p)
+		case key != "" && key != of:
 			return "", fmt.Errorf("there are several keys at %s", p)
 		}
-		key = m.Value.Text
+		key = of
 	}
 	if key == "" {
 		return "", fmt.Errorf("there is nothing at %s", p)

@@ -8,6 +8,7 @@ import (
 	"github.com/signet-egress/signet/internal/metrics"
 	"github.com/signet-egress/signet/internal/payload"
 	"github.com/signet-egress/signet/internal/policy"
+	"github.com/signet-egress/signet/invariants/facts"
 	"github.com/signet-egress/signet/proxy"
 	"github.com/signet-egress/signet/receipts"
 )
@@ -82,13 +83,17 @@ func (c contract) Remember(ctx context.Context, a *proxy.Answer) error {
 	})
 }
 
-// newInspector is what bodies are held to contracts with.
-func (s *Sidecar) newInspector() *payload.Inspector {
+// openInspector makes what bodies are held to contracts with.
+func (s *Sidecar) openInspector() (err error) {
+	if s.facts, err = facts.Open(facts.Options{Dir: s.config.Data, Logger: s.log}); err != nil {
+		return err
+	}
 	budget := payload.NewBudget(payload.DefaultBudget)
 	s.metrics.Payload.WatchBudget(budget.Used)
-	return &payload.Inspector{
-		Limit: s.config.MaxPayloadSize, Budget: budget, Observer: payloadMetrics{s.config.Tenant, s.metrics.Payload},
+	s.inspector = &payload.Inspector{
+		Limit: s.config.MaxPayloadSize, Budget: budget, Facts: s.facts, Observer: payloadMetrics{s.config.Tenant, s.metrics.Payload},
 	}
+	return nil
 }
 
 // payloadMetrics observes inspections.

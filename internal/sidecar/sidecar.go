@@ -24,6 +24,7 @@ import (
 	"github.com/signet-egress/signet/internal/metrics"
 	"github.com/signet-egress/signet/internal/payload"
 	"github.com/signet-egress/signet/internal/ruleset"
+	"github.com/signet-egress/signet/invariants/facts"
 	"github.com/signet-egress/signet/proxy"
 	"github.com/signet-egress/signet/proxy/mitm"
 	"github.com/signet-egress/signet/receipts"
@@ -54,6 +55,7 @@ type Sidecar struct {
 	resolver  *resolver.Resolver
 	upstreams *proxy.Upstreams
 	authority *mitm.Authority
+	facts     *facts.Store
 	inspector *payload.Inspector
 	proxy     *proxy.Proxy
 	server    *proxy.Server
@@ -87,6 +89,9 @@ func New(ctx context.Context, o Options) (_ *Sidecar, err error) {
 		return nil, err
 	}
 	if err := s.openEnds(o.Policy); err != nil {
+		return nil, err
+	}
+	if err := s.decideBy(o.Policy); err != nil {
 		return nil, err
 	}
 	if s.proxy, err = s.newProxy(); err != nil {
@@ -153,7 +158,7 @@ func (s *Sidecar) stop(ctx context.Context) error {
 		s.log.Warn("exchanges were cut at the end of the stop", "error", err)
 	}
 	s.upstreams.Close()
-	return errors.Join(s.resolver.Close(), s.journal.Close(ctx), s.adminServer.Close(), s.opsServer.Close())
+	return errors.Join(s.resolver.Close(), s.facts.Close(), s.journal.Close(ctx), s.adminServer.Close(), s.opsServer.Close())
 }
 
 // abandon closes what New had opened when it failed.
@@ -161,6 +166,9 @@ func (s *Sidecar) abandon(ctx context.Context) error {
 	var errs []error
 	if s.resolver != nil {
 		errs = append(errs, s.resolver.Close())
+	}
+	if s.facts != nil {
+		errs = append(errs, s.facts.Close())
 	}
 	if s.journal != nil {
 		errs = append(errs, s.journal.Close(ctx))
@@ -231,13 +239,6 @@ func (s *Sidecar) openJournal(ctx context.Context, set *ruleset.Set) error {
 // that intercepted hosts are served with.
 func (s *Sidecar) openEnds(set *ruleset.Set) error {
 	c := s.config
-	s.inspector = s.newInspector()
-	snap, err := s.newSnapshot(c, set)
-	if err != nil {
-		return err
-	}
-	s.snapshot.Store(snap)
-	s.metrics.Policy.Loaded(set.Version, string(set.Policy.Mode()), time.Now())
 	names, err := ResolverConfig(c)
 	if err != nil {
 		return err
@@ -256,6 +257,20 @@ func (s *Sidecar) openEnds(set *ruleset.Set) error {
 		Observer: s.metrics.Intercept,
 	})
 	return err
+}
+
+// decideBy makes what exchanges are decided by.
+func (s *Sidecar) decideBy(set *ruleset.Set) error {
+	if err := s.openInspector(); err != nil {
+		return err
+	}
+	snap, err := s.newSnapshot(s.config, set)
+	if err != nil {
+		return err
+	}
+	s.snapshot.Store(snap)
+	s.metrics.Policy.Loaded(set.Version, string(set.Policy.Mode()), time.Now())
+	return nil
 }
 
 // newGuard closes Signet's own ports and the machine's own addresses, whatever
