@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
@@ -86,14 +89,34 @@ func (e *evaluator) eval(ctx context.Context, vars *variables) (ref.Val, error) 
 	return nil, e.placed(err)
 }
 
-// placed says where in the expression an error arose.
+// placed says where in the expression an error arose, and tells nothing of the
+// payload.
 func (e *evaluator) placed(err error) error {
+	text := e.discreet(err.Error())
 	var value *types.Err
 	if !errors.As(err, &value) || value.NodeID() == 0 {
-		return err
+		return errors.New(text)
 	}
 	line, column := position(e.places, value.NodeID())
-	return fmt.Errorf("at %d:%d: %w", line, column, err)
+	return fmt.Errorf("at %d:%d: %s", line, column, text)
+}
+
+// discreet says what CEL's evaluator says without a key or an index that comes
+// from a document, and without its own terms.
+func (e *evaluator) discreet(text string) string {
+	const missing, bounds, overload, iterable = "no such key", "index out of bounds", "no such overload", "expected iterable type"
+	key, computed := strings.CutPrefix(text, missing+": ")
+	switch {
+	case computed && !slices.Contains(e.names, key):
+		return missing
+	case strings.HasPrefix(text, bounds):
+		return bounds
+	case text == overload:
+		return "a condition is neither true nor false"
+	case strings.HasSuffix(text, iterable):
+		return "neither an array nor an object to go through"
+	}
+	return text
 }
 
 // Input is what rules look at. Documents are not changed.
@@ -176,11 +199,11 @@ func document(v *jsonx.Value) (any, bool) {
 
 func factsDocument(facts map[string]*jsonx.Value) *jsonx.Value {
 	out := &jsonx.Value{Kind: jsonx.Object}
-	for name, fact := range facts {
-		if fact == nil {
+	for _, name := range slices.Sorted(maps.Keys(facts)) {
+		if facts[name] == nil {
 			continue
 		}
-		member := *fact
+		member := *facts[name]
 		member.Name = name
 		out.Items = append(out.Items, member)
 	}

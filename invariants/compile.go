@@ -57,12 +57,12 @@ func (o Options) effective() Options {
 // CompileError says what is wrong with a rule, and where.
 type CompileError struct {
 	Rule         string // its id
-	Line, Column int    // from 1; 0 for the rule as a whole
+	Line, Column int    // from 1; Line is 0 or less for the rule as a whole
 	Problem      string
 }
 
 func (e *CompileError) Error() string {
-	if e.Line == 0 {
+	if e.Line <= 0 {
 		return fmt.Sprintf("rule %q: %s", e.Rule, e.Problem)
 	}
 	return fmt.Sprintf("rule %q at %d:%d: %s", e.Rule, e.Line, e.Column, e.Problem)
@@ -200,7 +200,7 @@ func inWords(message string) string {
 		return "a number of this size is written as a string: decimal('…')"
 	}
 	if m := noOverload.FindStringSubmatch(message); m != nil {
-		return fmt.Sprintf("%s does not go with %s", m[1], strings.ReplaceAll(m[2], "decimal", "number"))
+		return fmt.Sprintf("%s does not go with %s", strings.ReplaceAll(m[1], "[_]", "[ ]"), strings.NewReplacer("decimal", "number", "dyn", "any").Replace(m[2]))
 	}
 	return strings.TrimSuffix(message, " (in container '')")
 }

@@ -77,6 +77,16 @@ func smallInteger(text string) (value int64, negative, ok bool) {
 	return value, negative, true
 }
 
+var errNotPlain = errors.New("not written plainly, such as -12.50: no exponent, no +, no leading zeros, no -0")
+
+// plainDecimal reads a number that a string holds.
+func plainDecimal(text string) (*decimal, error) {
+	if !plainNumber(text) {
+		return nil, errNotPlain
+	}
+	return parseDecimal(text)
+}
+
 func integer(n int) *decimal {
 	d := &decimal{}
 	d.num.SetInt64(int64(n))
@@ -102,11 +112,8 @@ func (d *decimal) text() string {
 	if d.literal != "" {
 		return d.literal
 	}
-	if d.num.Exponent >= 0 {
-		return d.num.Text('f')
-	}
 	var r apd.Decimal
-	r.Reduce(&d.num)
+	r.Reduce(&d.num) // of zero, also the exponent
 	return r.Text('f')
 }
 

@@ -28,7 +28,10 @@ const (
 	fnEqual    = "@equal"
 	fnNotEqual = "@not_equal"
 	fnIndex    = "@index"
+	fnNumber   = "@number" // of a literal's text
 )
+
+const fnDecimal = "decimal"
 
 // Limits of one rule's text.
 const (
@@ -221,6 +224,7 @@ func valueFunctions() []cel.EnvOption {
 			method("string_size", decimalType, cel.StringType), method("list_size", decimalType, listOfA), method("map_size", decimalType, mapOfB)),
 		relation("contains", strings.Contains), relation("startsWith", strings.HasPrefix), relation("endsWith", strings.HasSuffix),
 		declare("matches", cel.SingletonBinaryBinding(matches), method("matches", cel.BoolType, cel.StringType, cel.StringType)),
+		declare(fnNumber, nil, sig(fnNumber, decimalType, cel.StringType)),
 		declare(fnDecimal, cel.SingletonUnaryBinding(toDecimal),
 			sig("decimal_string", decimalType, cel.StringType), sig("decimal_decimal", decimalType, decimalType)),
 		declare("string", cel.SingletonUnaryBinding(toString),
@@ -279,10 +283,7 @@ func toDecimal(v ref.Val) ref.Val {
 	case *decimal:
 		return v
 	case types.String:
-		if !plainNumber(string(v)) {
-			return types.NewErr("decimal takes a string such as -12.50: no exponent, no +, no leading zeros, no -0")
-		}
-		return number(parseDecimal(string(v)))
+		return number(plainDecimal(string(v)))
 	}
 	return types.NewErr("%s is no number", aValue(v))
 }

@@ -10,8 +10,6 @@ import (
 	"cel.dev/cel-go/common/types/ref"
 )
 
-var errAmount = errors.New("an amount is a number or a string such as -12.50: no exponent, no +, no leading zeros, no -0")
-
 func moneyFunctions() []cel.EnvOption {
 	valid := func(name string, holds func(string) bool) cel.EnvOption {
 		return declare(name, cel.SingletonUnaryBinding(func(v ref.Val) ref.Val {
@@ -75,7 +73,7 @@ func amountText(amount ref.Val) (string, error) {
 		return "", fmt.Errorf("an amount is a number or a string, not %s", aValue(amount))
 	}
 	if !plainNumber(text) {
-		return "", errAmount
+		return "", fmt.Errorf("an amount is %w", errNotPlain)
 	}
 	return text, nil
 }

@@ -13,8 +13,6 @@ import (
 	"github.com/signet-egress/signet/internal/jsonx"
 )
 
-const fnDecimal = "decimal"
-
 // rewriter turns what CEL parsed into the rule language. It works twice on one
 // tree: before the types are checked it makes decimals of numeric literals,
 // macro expansions included, and after it gives operators their meaning here.
@@ -115,7 +113,7 @@ func (r *rewriter) literal(e ast.Expr) {
 		return
 	}
 	argument := r.make.NewLiteral(r.newID(e.ID()), types.String(text))
-	e.SetKindCase(r.make.NewCall(e.ID(), fnDecimal, argument))
+	e.SetKindCase(r.make.NewCall(e.ID(), fnNumber, argument))
 }
 
 // doubleText is how a literal with a fraction or an exponent was written: CEL
@@ -164,17 +162,12 @@ func (r *rewriter) call(e ast.Expr, call ast.CallExpr) {
 		r.rename(e, operators.Conditional, []ast.Expr{args[0], args[1], r.make.NewLiteral(r.newID(e.ID()), types.False)})
 	case operators.LogicalOr:
 		r.rename(e, operators.Conditional, []ast.Expr{args[0], r.make.NewLiteral(r.newID(e.ID()), types.True), args[1]})
+	case fnNumber:
+		literal, _ := literalString(args[0])
+		r.number(e, literal, parseDecimal)
 	case fnDecimal:
 		if literal, ok := literalString(args[0]); ok {
-			d, err := parseDecimal(literal)
-			if err != nil {
-				r.fail(e.ID(), "%q: %v", literal, err)
-				return
-			}
-			if !plainNumber(literal) {
-				d.literal = ""
-			}
-			r.constant(e, d)
+			r.number(e, literal, plainDecimal)
 		}
 	case "matches":
 		prepare(r, args[0], "a regular expression", regexp.Compile)
@@ -183,6 +176,20 @@ func (r *rewriter) call(e ast.Expr, call ast.CallExpr) {
 			prepare(r, args[1], "a JSON Pointer", jsonx.ParsePointer)
 		}
 	}
+}
+
+// number makes a constant of a literal. Only in plain notation is it a literal of
+// JSON too: .5 and 0x10 are not.
+func (r *rewriter) number(e ast.Expr, literal string, parse func(string) (*decimal, error)) {
+	d, err := parse(literal)
+	if err != nil {
+		r.fail(e.ID(), "%s: %v", literal, err)
+		return
+	}
+	if !plainNumber(literal) {
+		d.literal = ""
+	}
+	r.constant(e, d)
 }
 
 func literalString(e ast.Expr) (string, bool) {

@@ -66,6 +66,7 @@ var plan = map[string]room{
 		own:     []string{"internal/jsonx"}, // what rules look at
 		modules: []string{"cel.dev/cel-go", "github.com/cockroachdb/apd/v3", "golang.org/x/text/unicode/norm"},
 		outside: []string{"io/fs", "net", "net/http", "os", "os/exec", "syscall"},
+		tests:   []string{"golang.org/x/text/currency"},
 	},
 	"internal/payload": {
 		own: []string{"internal/jsonx", "internal/policy", "internal/strictyaml", "invariants", "invariants/facts"},
