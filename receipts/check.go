@@ -10,7 +10,7 @@ import (
 // checked is a record and what could be found of it without those before.
 type checked struct {
 	record    Record
-	failed    *VerifyError      // Seq is 0 where the line does not say
+	failed    *VerifyError      // with the seq that the line claims
 	key       ed25519.PublicKey // that the signature was checked with; nil if it was not
 	signature error
 }
@@ -61,17 +61,17 @@ func checkDetail(r Record, _ []byte) (Cause, error) {
 }
 
 // claimedSeq is the seq that a line in canonical form gives itself, although it
-// is no record; 0 if it gives none.
+// is no record; 1 if it gives none.
 func claimedSeq(line []byte, err error) int64 {
 	if CauseOf(err) == CauseForm {
-		return 0
+		return 1
 	}
 	var claim struct {
 		Chain map[string]json.RawMessage `json:"chain"`
 	}
 	var seq int64
 	if errors.Join(json.Unmarshal(line, &claim), json.Unmarshal(claim.Chain["seq"], &seq)) != nil || seq > maxInt {
-		return 0
+		return 1
 	}
-	return max(seq, 0)
+	return max(seq, 1)
 }

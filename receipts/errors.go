@@ -83,7 +83,7 @@ func CauseOf(err error) Cause {
 
 // VerifyError is the first bad record of a chain and what is wrong with it.
 type VerifyError struct {
-	Seq    int64 // what the record says, else what its place asks for
+	Seq    int64 // what the record says, or what its place asks for where it is damaged
 	Record int64 // its place in what was read, from 1
 	Cause  Cause
 	Err    error

@@ -110,7 +110,7 @@ func (v *Verifier) take(c *checked) error {
 // follow holds a record against those before.
 func (v *Verifier) follow(c *checked) *VerifyError {
 	if c.failed != nil {
-		if c.failed.Seq == 0 {
+		if v.result.Records > 0 && c.failed.Cause != CauseDetail {
 			c.failed.Seq = v.result.Last + 1
 		}
 		return c.failed
