@@ -743,6 +743,8 @@ def lines(stream):
 
 # --- A bundle: docs/bundle.md ------------------------------------------------
 
+VALIDITY = {"chain": TEXT, "from_seq": INTEGER, "from": TIME, "to_seq": (COUNT, OPTIONAL), "to": (TIME, OPTIONAL)}
+JWK = {"alg": TEXT, "crv": TEXT, "kid": TEXT, "kty": TEXT, "use": TEXT, "x": TEXT, "validity": ([VALIDITY], OPTIONAL)}
 MANIFEST = {
     "type": TEXT, "tenant": TEXT, "build": TEXT, "created": TIME, "profile": TEXT, "chain": TEXT,
     "filter": ({"agent": (TEXT, OPTIONAL), "trace": (TEXT, OPTIONAL)}, OPTIONAL),
@@ -750,7 +752,7 @@ MANIFEST = {
     "first": {"seq": INTEGER, "prev": (TEXT, OPTIONAL), "receipt_hash": TEXT},
     "last": {"seq": INTEGER, "prev": (TEXT, OPTIONAL), "receipt_hash": TEXT},
     "record_count": INTEGER, "receipt_count": INTEGER, "details_withheld": INTEGER,
-    "integrity_hash": TEXT, "keys": OBJECT, "kid": TEXT, "signature": (TEXT, OPTIONAL),
+    "integrity_hash": TEXT, "keys": {"keys": [JWK]}, "kid": TEXT, "signature": (TEXT, OPTIONAL),
 }  # fmt: skip
 NAMES = b"records.jsonl", b"manifest.json"
 DIRECTORY_ENTRY = struct.Struct("<4sHHHHHHIIIHHHHHII")
@@ -870,9 +872,9 @@ class Bundle:
                 self.bad(f"an entry cannot be inflated: {error}")
             pending = inflater.unconsumed_tail
             crc, size = zlib.crc32(piece, crc), size + len(piece)
+            yield piece
             if size > entry.size:
                 self.bad("an entry is larger than it is said to be")
-            yield piece
         if left or inflater.unused_data or size != entry.size or crc != entry.crc:
             self.bad("an entry is not what it is said to be, or there is data behind it")
 
@@ -902,6 +904,10 @@ class Manifest:
             check_members("", m, MANIFEST)
             if m["type"] != "signet.bundle/1":
                 raise Refused("record type", f"{m['type']!r} is not known")
+            for key in m["keys"]["keys"]:
+                for name, value in ("alg", "EdDSA"), ("crv", "Ed25519"), ("kty", "OKP"), ("use", "sig"):
+                    hold("keys." + name, key[name], one_of(value))
+                hold("keys.kid", key["kid"], bool)
             self.keys = KeySet(m["keys"])
             hold("profile", m["profile"], one_of("full", "core"))
             hold("tenant", m["tenant"], bool)

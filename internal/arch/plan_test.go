@@ -93,6 +93,7 @@ var plan = map[string]room{
 		own:     []string{"receipts"},
 		modules: []string{"github.com/klauspost/compress/flate"},
 		outside: []string{"net", "net/http", "os", "os/exec", "syscall"},
+		tests:   []string{"github.com/gowebpki/jcs"},
 	},
 	"receipts/journal": {
 		own:     []string{"internal/boltfile", "internal/durable", "receipts"},

@@ -80,6 +80,15 @@ func (c Client) PythonCommand(t testing.TB, script string, args ...string) *exec
 	return c.command(t, python, append([]string{"-u", "-I", file}, args...)...)
 }
 
+// PythonFile runs a script of the project's with the packages of Debian's pkg,
+// which it imports as module.
+func PythonFile(t testing.TB, pkg, module, file string, args ...string) Result {
+	t.Helper()
+	const python = "/usr/bin/python3"
+	require(t, pkg, python, "-I", "-c", "import "+module)
+	return Client{}.run(t, Client{}.command(t, python, append([]string{"-I", file}, args...)...))
+}
+
 // NodeCommand is for a script that is watched while it runs: see Start.
 func (c Client) NodeCommand(t testing.TB, script string, args ...string) *exec.Cmd {
 	t.Helper()

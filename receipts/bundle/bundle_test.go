@@ -62,18 +62,23 @@ func (c *chain) add(r receipts.Record) {
 	c.lines = append(c.lines, receipts.Append(nil, r))
 }
 
+// exchange adds a receipt with every member.
 func (c *chain) exchange(agent, trace string) {
 	n := len(c.lines) + 1
 	size, status := int64(n), int64(200)
 	c.add(&receipts.Receipt{
-		ReceiptID: uuid(1000 + n), TraceID: trace, Tenant: "acme", Agent: agent, Outcome: receipts.Forwarded, Count: 1,
-		Usage:  receipts.Usage{VEX: 1},
-		Policy: receipts.Policy{Allowed: true, Reason: "ok", Rule: "r", Mode: "enforce", Version: receipts.Hash(nil)},
-		Ext:    []byte(`{"detail":{"x":1},"detail_digest":"y","kid":"z","receipt_hash":"z","tenant":"t","trace_id":"t","type":"u"}`),
+		ReceiptID: uuid(1000 + n), TraceID: trace, Tenant: "acme", Agent: agent, APIKey: "key-7", Outcome: receipts.Forwarded, Count: 1,
+		Usage: receipts.Usage{VEX: 1}, Internal: "model", SemanticViolations: []string{"amount", "currency"},
+		Policy: receipts.Policy{Allowed: true, Reason: "ok", Rule: "r", Mode: "enforce", Version: receipts.Hash(nil), Flags: []string{"large"}},
+		Ext:    []byte(`{"detail":{"x":1.5e-7},"detail_digest":"y","kid":"z","receipt_hash":"z","tenant":"t","trace_id":"t","type":"u"}`),
 		Detail: &receipts.Detail{
 			Salt: "AAECAwQFBgcICQoLDA0ODw", Started: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC), DurationUS: 41_900,
-			Request:   &receipts.Request{Protocol: "h2", Method: "POST", Scheme: "https", Host: "api.example", Port: 443, Path: `/"detail_digest":"`, Digest: receipts.Hash(nil), Size: &size},
-			Forwarded: &receipts.ForwardedTo{PinnedIP: "192.0.2.1", Port: 443, StatusCode: &status, ResponseDigest: receipts.Hash(nil), ResponseSize: &size},
+			Request:   &receipts.Request{Protocol: "h2", Method: "POST", Scheme: "https", Host: "api.example", Port: 443, Path: `/é"detail_digest":"`, Digest: receipts.Hash(nil), Size: &size},
+			DNS:       &receipts.DNS{Resolver: "tls://192.0.2.53", Answers: []string{"192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"}, CNAME: []string{"edge.example"}, TTL: 60, Rebound: true},
+			TLS:       &receipts.TLS{Mode: "intercept", SNI: "api.example", Version: "1.3", ALPN: "h2", PeerSPKI: receipts.Hash([]byte("spki"))},
+			Forwarded: &receipts.ForwardedTo{PinnedIP: "192.0.2.1", Port: 443, StatusCode: &status, ResponseDigest: receipts.Hash(nil), ResponseSize: &size, BytesUp: &size, BytesDown: &size},
+			Payload:   &receipts.Payload{Contract: "c", PayloadType: "invoice.v1", TargetType: "payment.v1", CID: receipts.Hash([]byte("{}")), Facts: []receipts.Fact{{Name: "invoice", ReceiptID: uuid(1)}}},
+			Repair:    &receipts.Repair{Method: "local", Before: receipts.Hash([]byte("a")), After: receipts.Hash([]byte("b")), Edits: []receipts.Edit{{Op: "close", Path: "/a", Offset: 12}}, Model: "m"},
 		},
 	})
 }

@@ -79,7 +79,7 @@ func (s *skipper) skip(w *zip.Writer, data io.Writer, n uint64) error {
 		return err
 	}
 	s.skipping = true
-	anything := make([]byte, 1<<20)
+	anything := make([]byte, min(n, 64<<10))
 	for n > 0 {
 		part := anything[:min(n, uint64(len(anything)))]
 		if _, err := data.Write(part); err != nil {

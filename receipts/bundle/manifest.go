@@ -73,14 +73,44 @@ func parseManifest(data []byte) (*Manifest, *receipts.KeySet, error) {
 	if m.Type != Type {
 		return nil, nil, manifestError(receipts.CauseType, "%.64q, not %s", m.Type, Type)
 	}
-	keys, err := receipts.ParseJWKS(m.Keys)
+	keys, err := m.keySet()
 	if err != nil {
-		return nil, nil, manifestError(receipts.CauseField, "keys: %w", err)
+		return nil, nil, err
 	}
 	if err := m.check(); err != nil {
 		return nil, nil, err
 	}
 	return m, keys, m.checkSignature(keys)
+}
+
+// jwks is the one form of Keys, as receipts.JWKS writes it.
+type jwks struct {
+	Keys []struct {
+		Alg      string              `json:"alg"`
+		Crv      string              `json:"crv"`
+		KID      string              `json:"kid"`
+		Kty      string              `json:"kty"`
+		Use      string              `json:"use"`
+		Validity []receipts.Validity `json:"validity,omitempty"`
+		X        string              `json:"x"`
+	} `json:"keys"`
+}
+
+func (m *Manifest) keySet() (*receipts.KeySet, error) {
+	var form jwks
+	if err := receipts.DecodeDocument(m.Keys, &form); err != nil {
+		return nil, manifestError(receipts.CauseOf(err), "keys: %w", err)
+	}
+	for i := range form.Keys {
+		if k := &form.Keys[i]; k.Alg != "EdDSA" || k.Crv != "Ed25519" || k.Kty != "OKP" || k.Use != "sig" || k.KID == "" {
+			return nil, manifestError(receipts.CauseField, "keys: key %d is not an Ed25519 key for signatures", i)
+		}
+	}
+	keys, err := receipts.ParseJWKS(m.Keys)
+	if err != nil {
+		return nil, manifestError(receipts.CauseField, "keys: %w", err)
+	}
+	return keys, nil
 }
 
 // check holds the values to what they can be. What they say of the records is
