@@ -23,6 +23,7 @@ type settings struct {
 	data, database     string
 	listen, httpListen string
 	names              []string
+	logName            string
 }
 
 func (s *settings) register(cmd *cobra.Command) {
@@ -53,6 +54,7 @@ func newServeCommand() *cobra.Command {
 	cmd.Flags().StringVar(&s.listen, "listen", ":8443", "address for sidecars (gRPC)")
 	cmd.Flags().StringVar(&s.httpListen, "http-listen", ":8080", "address for people and probes (HTTP)")
 	cmd.Flags().StringSliceVar(&s.names, "name", []string{"localhost", "127.0.0.1", "::1"}, "names and addresses that sidecars reach the collector by, for its certificate")
+	cmd.Flags().StringVar(&s.logName, "log-name", "signet-collector", "begins the name of each tenant's log, such as collector.example.com; auditors know logs by it, so that it must never change")
 	return cmd
 }
 
@@ -74,6 +76,7 @@ func serve(ctx context.Context, s *settings, stderr io.Writer) (err error) {
 	}
 	c, err := collector.New(ctx, collector.Options{
 		Listen: s.listen, HTTPListen: s.httpListen, Names: s.names, Store: kept, Authority: authority, Key: key,
+		LogName: s.logName, Build: version(),
 		Logger: slog.New(slog.NewJSONHandler(stderr, nil)),
 	})
 	if err != nil {

@@ -117,7 +117,8 @@ var plan = map[string]room{
 	// The collector. Only its wiring knows which store it has.
 	"internal/collector": {
 		own: []string{
-			"internal/api", "internal/collector/ingest", "internal/collector/pki", "internal/collector/store", "internal/collector/store/sqlite", "internal/durable",
+			"internal/api", "internal/collector/access", "internal/collector/audit", "internal/collector/httpapi", "internal/collector/ingest", "internal/collector/merkle",
+			"internal/collector/pki", "internal/collector/store", "internal/collector/store/sqlite", "internal/collector/web", "internal/durable",
 		},
 		modules: []string{"golang.org/x/sync", "google.golang.org/grpc"},
 		tests:   []string{"github.com/klauspost/compress/zstd", "internal/testkit/chains", "receipts"},
@@ -125,6 +126,27 @@ var plan = map[string]room{
 	"internal/collector/ingest": {
 		own:     []string{"internal/api", "internal/collector/pki", "internal/collector/store", "receipts"},
 		modules: []string{"github.com/google/uuid", "github.com/klauspost/compress/zstd", "google.golang.org/grpc"},
+	},
+	"internal/collector/access": {
+		own:     []string{"internal/collector/store"},
+		modules: []string{"golang.org/x/time/rate"},
+	},
+	"internal/collector/audit": {own: []string{"internal/collector/httpapi", "internal/collector/store", "receipts", "receipts/bundle"}},
+	"internal/collector/httpapi": {
+		own:     []string{"internal/collector/access", "internal/collector/store", "receipts"},
+		modules: []string{"github.com/google/uuid"},
+		tests: []string{
+			"internal/collector/merkle", "internal/collector/store/sqlite", "internal/testkit/chains",
+			"github.com/santhosh-tekuri/jsonschema/v6", "go.yaml.in/yaml/v3", "golang.org/x/mod/sumdb",
+		},
+	},
+	"internal/collector/merkle": {
+		own:     []string{"internal/collector/store"},
+		modules: []string{"golang.org/x/mod/sumdb"},
+	},
+	"internal/collector/web": {
+		own:     []string{"internal/collector/access", "internal/collector/httpapi", "internal/collector/merkle", "internal/collector/store", "receipts"},
+		modules: []string{"golang.org/x/mod/sumdb"},
 	},
 	"internal/collector/pki": {own: []string{"internal/durable"}},
 	"internal/collector/store": {

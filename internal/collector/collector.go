@@ -20,6 +20,7 @@ import (
 
 	"github.com/signet-egress/signet/internal/api"
 	"github.com/signet-egress/signet/internal/collector/ingest"
+	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/pki"
 	"github.com/signet-egress/signet/internal/collector/store"
 )
@@ -27,18 +28,20 @@ import (
 // Options are what a Collector is made of. All are required.
 type Options struct {
 	Listen     string   // of gRPC, host:port
-	HTTPListen string   // of health, host:port
+	HTTPListen string   // of API, pages and health, host:port
 	Names      []string // that sidecars reach the collector by, for its certificate
 	Store      store.Store
 	Authority  *pki.Authority
-	Key        ed25519.PrivateKey // that signs acks and checkpoints
+	Key        ed25519.PrivateKey // that signs acks, checkpoints and bundles
+	LogName    string             // begins the origin of every log, such as collector.example.com; it never changes
+	Build      string             // version of the program
 	Logger     *slog.Logger
 }
 
 // Collector is a running collector: its listeners are bound from New on.
 type Collector struct {
 	log        *slog.Logger
-	store      store.Store
+	sequencer  *merkle.Sequencer
 	grpc       *grpc.Server
 	http       *http.Server
 	rpc, plain net.Listener
@@ -47,19 +50,23 @@ type Collector struct {
 // New binds the listeners. On an error nothing stays open but the store, which is
 // the caller's.
 func New(ctx context.Context, o Options) (*Collector, error) {
-	c := &Collector{log: o.Logger, store: o.Store}
-	var err error
+	signer := merkle.NewSigner(o.LogName, o.Key)
+	handler, err := httpHandler(o, signer)
+	if err != nil {
+		return nil, err
+	}
+	c := &Collector{log: o.Logger, sequencer: merkle.NewSequencer(o.Store, signer, o.Logger)}
 	if c.rpc, err = listen(ctx, "listen", o.Listen); err != nil {
 		return nil, err
 	}
 	if c.plain, err = listen(ctx, "http_listen", o.HTTPListen); err != nil {
 		return nil, errors.Join(err, c.rpc.Close())
 	}
-	if c.grpc, err = newGRPCServer(o); err != nil {
+	if c.grpc, err = c.newGRPCServer(o); err != nil {
 		return nil, errors.Join(err, c.rpc.Close(), c.plain.Close())
 	}
 	c.http = &http.Server{
-		Handler: c.health(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 	}
 	return c, nil
 }
@@ -78,12 +85,12 @@ func (c *Collector) Addr() net.Addr { return c.rpc.Addr() }
 // HTTPAddr is where people and probes do.
 func (c *Collector) HTTPAddr() net.Addr { return c.plain.Addr() }
 
-func newGRPCServer(o Options) (*grpc.Server, error) {
+func (c *Collector) newGRPCServer(o Options) (*grpc.Server, error) {
 	cert, err := o.Authority.Server(o.Names)
 	if err != nil {
 		return nil, err
 	}
-	s := ingest.NewServer(ingest.Options{Store: o.Store, Key: o.Key, Log: o.Logger, Appended: func(string) {}})
+	s := ingest.NewServer(ingest.Options{Store: o.Store, Key: o.Key, Log: o.Logger, Appended: c.sequencer.Appended})
 	server := grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(&tls.Config{
 			MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{cert},
@@ -100,20 +107,6 @@ func newGRPCServer(o Options) (*grpc.Server, error) {
 	return server, nil
 }
 
-// health answers whether the collector works. Nothing else is served here.
-func (c *Collector) health() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		if err := c.store.Ping(r.Context()); err != nil {
-			http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ok")
-	})
-	return mux
-}
-
 // drain is how long a stopping collector lets streams end.
 const drain = 10 * time.Second
 
@@ -126,6 +119,10 @@ func (c *Collector) Serve(ctx context.Context) error {
 		if err := c.http.Serve(c.plain); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
+		return nil
+	})
+	group.Go(func() error {
+		c.sequencer.Run(ctx)
 		return nil
 	})
 	c.log.InfoContext(ctx, "listening", "grpc", c.Addr().String(), "http", c.HTTPAddr().String())

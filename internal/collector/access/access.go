@@ -1,0 +1,95 @@
+// Package access says who asks: it turns a bearer token into the tenant that it
+// acts for and what it may do there, and bounds how often that may be asked.
+//
+// The tenant comes from the credential and from nowhere else.
+package access
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/signet-egress/signet/internal/collector/store"
+)
+
+// Tokens is what is needed of the store.
+type Tokens interface {
+	TokenByDigest(ctx context.Context, digest [32]byte) (store.Token, error)
+}
+
+// Errors of Authenticate. What a caller is told does not depend on which it was.
+var (
+	ErrMissing = errors.New("no bearer token")
+	ErrUnknown = errors.New("the token is not known")
+	ErrEnded   = errors.New("the token has expired or was revoked")
+)
+
+// maxSecret bounds what is hashed of a token that was made up, in bytes.
+const maxSecret = 512
+
+// Gate authenticates and bounds requests. It is safe for concurrent use.
+type Gate struct {
+	tokens  Tokens
+	now     func() time.Time
+	limiter *limiter
+}
+
+// NewGate returns a Gate that lets each token make perSecond requests a second,
+// with bursts of burst.
+func NewGate(tokens Tokens, now func() time.Time, perSecond, burst int) *Gate {
+	return &Gate{tokens: tokens, now: now, limiter: newLimiter(perSecond, burst)}
+}
+
+// Bearer is the token of an Authorization header (RFC 6750, section 2.1), or
+// ErrMissing.
+func Bearer(h http.Header) (string, error) {
+	values := h["Authorization"]
+	if len(values) != 1 {
+		return "", ErrMissing
+	}
+	scheme, secret, ok := strings.Cut(values[0], " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") || secret == "" {
+		return "", ErrMissing
+	}
+	return secret, nil
+}
+
+// Authenticate finds the token with a secret. It is found by its digest, so that
+// how long that takes says nothing of the secret.
+func (g *Gate) Authenticate(ctx context.Context, secret string) (store.Token, error) {
+	if secret == "" || len(secret) > maxSecret {
+		return store.Token{}, ErrUnknown
+	}
+	return g.ByDigest(ctx, sha256.Sum256([]byte(secret)))
+}
+
+// ByDigest finds the token with the SHA-256 of its secret.
+func (g *Gate) ByDigest(ctx context.Context, digest [32]byte) (store.Token, error) {
+	t, err := g.tokens.TokenByDigest(ctx, digest)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.Token{}, ErrUnknown
+	}
+	if err != nil {
+		return store.Token{}, fmt.Errorf("look a token up: %w", err)
+	}
+	if !t.Valid(g.now()) {
+		return store.Token{}, ErrEnded
+	}
+	return t, nil
+}
+
+// Refused tells whether an error of Authenticate is about the token, rather than
+// about the store.
+func Refused(err error) bool {
+	return errors.Is(err, ErrMissing) || errors.Is(err, ErrUnknown) || errors.Is(err, ErrEnded)
+}
+
+// Allow takes one request of a token's from its budget. Where there is none left
+// it says after how long there will be.
+func (g *Gate) Allow(tokenID string) (retry time.Duration, ok bool) {
+	return g.limiter.take(tokenID, g.now())
+}

@@ -1,0 +1,72 @@
+package collector
+
+import (
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/signet-egress/signet/internal/collector/access"
+	"github.com/signet-egress/signet/internal/collector/audit"
+	"github.com/signet-egress/signet/internal/collector/httpapi"
+	"github.com/signet-egress/signet/internal/collector/merkle"
+	"github.com/signet-egress/signet/internal/collector/web"
+)
+
+// Budgets of one token: enough for people and for a dashboard, not for reading
+// everything in a moment.
+const (
+	requestsPerSecond = 50
+	requestBurst      = 200
+)
+
+// httpHandler is what is served to people and their programs: API, pages, health.
+func httpHandler(o Options, signer *merkle.Signer) (http.Handler, error) {
+	pub, ok := o.Key.Public().(ed25519.PublicKey)
+	if !ok {
+		return nil, errors.New("the signing key is not an Ed25519 key")
+	}
+	gate := access.NewGate(o.Store, time.Now, requestsPerSecond, requestBurst)
+	prover := merkle.Prover{Store: o.Store}
+	exporter := &audit.Exporter{Store: o.Store, Key: o.Key, Build: o.Build, Now: time.Now}
+	api := httpapi.New(httpapi.Config{
+		Store: o.Store, Prover: prover, Exporter: exporter, Gate: gate, Key: pub, LogKey: signer.VerifierKey,
+		Seal: sealOf(o.Key), Now: time.Now, Logger: o.Logger, Observer: unobserved{},
+	})
+	pages, err := web.New(web.Config{
+		Store: o.Store, Prover: prover, Exporter: exporter, Gate: gate, LogKey: signer.VerifierKey,
+		Seal: sealOf(o.Key), Now: time.Now, Logger: o.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := o.Store.Ping(r.Context()); err != nil {
+			http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte("ok\n"))
+	})
+	mux.Handle("/v1/", api)
+	mux.Handle("/.well-known/", api)
+	mux.Handle("/", pages)
+	return mux, nil
+}
+
+// sealOf derives what sessions and cursors are sealed with from the key that all
+// replicas have.
+func sealOf(key ed25519.PrivateKey) []byte {
+	mac := hmac.New(sha256.New, key.Seed())
+	mac.Write([]byte("signet collector seal"))
+	return mac.Sum(nil)
+}
+
+// unobserved counts nothing.
+type unobserved struct{}
+
+// Answered implements httpapi.Observer.
+func (unobserved) Answered(string, int, time.Duration) {}

@@ -1,0 +1,200 @@
+package httpapi
+
+import (
+	"encoding/hex"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/signet-egress/signet/internal/collector/store"
+)
+
+// checkpoint is the log's newest signed note (C2SP tlog-checkpoint).
+func (a *API) checkpoint(w http.ResponseWriter, r *request) error {
+	if err := newQuery(r).end(); err != nil {
+		return err
+	}
+	state, err := a.logState(r)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write(state.Checkpoint)
+	return nil
+}
+
+// logKey is the verifier key of the log's checkpoints (C2SP signed-note).
+func (a *API) logKey(w http.ResponseWriter, r *request) error {
+	if err := newQuery(r).end(); err != nil {
+		return err
+	}
+	key, err := a.LogKey(r.tenant)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte(key + "\n"))
+	return nil
+}
+
+func (a *API) logState(r *request) (store.LogState, error) {
+	state, err := a.Store.LogState(r.Context(), r.tenant)
+	if err == nil && state.Size == 0 {
+		return state, notFound(store.ErrNotFound, "log yet: it begins with the first record")
+	}
+	return state, err
+}
+
+// tile is a tile of hashes at the path that C2SP tlog-tiles gives it:
+// LEVEL/INDEX, or LEVEL/INDEX.p/WIDTH for one that is not full.
+func (a *API) tile(w http.ResponseWriter, r *request) error {
+	if err := newQuery(r).end(); err != nil {
+		return err
+	}
+	level, n, width, ok := parseTile(r.PathValue("rest"))
+	if !ok {
+		return &Problem{Status: http.StatusBadRequest, Detail: "a tile is at LEVEL/INDEX or LEVEL/INDEX.p/WIDTH, with INDEX in groups of three digits (C2SP tlog-tiles)"}
+	}
+	data, err := a.Store.Tile(r.Context(), r.tenant, level, n)
+	if err != nil {
+		return notFound(err, "tile")
+	}
+	if len(data) < width*hashSize {
+		return notFound(store.ErrNotFound, "tile")
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	_, _ = w.Write(data[:width*hashSize])
+	return nil
+}
+
+const (
+	hashSize  = 32
+	tileWidth = 256
+)
+
+// parseTile reads a path as C2SP tlog-tiles has it: 1234067 is x001/x234/067.
+func parseTile(path string) (level int, n int64, width int, ok bool) {
+	first, rest, found := strings.Cut(path, "/")
+	level, err := strconv.Atoi(first)
+	if !found || err != nil || level < 0 || level > 5 || strconv.Itoa(level) != first {
+		return 0, 0, 0, false
+	}
+	width = tileWidth
+	if whole, partial, has := strings.Cut(rest, ".p/"); has {
+		if width, err = strconv.Atoi(partial); err != nil || width < 1 || width >= tileWidth || strconv.Itoa(width) != partial {
+			return 0, 0, 0, false
+		}
+		rest = whole
+	}
+	groups := strings.Split(rest, "/")
+	if len(groups) > 5 {
+		return 0, 0, 0, false
+	}
+	for i, group := range groups {
+		last := i == len(groups)-1
+		if !last {
+			if group, found = strings.CutPrefix(group, "x"); !found {
+				return 0, 0, 0, false
+			}
+		}
+		part, err := strconv.ParseUint(group, 10, 16)
+		if err != nil || len(group) != 3 || i == 0 && !last && part == 0 {
+			return 0, 0, 0, false
+		}
+		n = n*1000 + int64(part)
+	}
+	return level, n, width, true
+}
+
+// logEntry is a leaf and the record that it stands for.
+type logEntry struct {
+	Index int64  `json:"index"`
+	Chain string `json:"chain"`
+	Seq   int64  `json:"seq"`
+	Hash  string `json:"receipt_hash"`
+}
+
+func (a *API) logEntries(w http.ResponseWriter, r *request) error {
+	v := newQuery(r)
+	from, limit := v.number("from", 0, 1<<53-1, 0), int(v.number("limit", 1, 1000, 100))
+	if err := v.end(); err != nil {
+		return err
+	}
+	leaves, err := a.Store.LogEntries(r.Context(), r.tenant, from, limit)
+	if err != nil {
+		return err
+	}
+	list := struct {
+		Entries []logEntry `json:"entries"`
+		Next    *int64     `json:"next,omitempty"` // from of the next page
+	}{Entries: make([]logEntry, len(leaves))}
+	for i, leaf := range leaves {
+		list.Entries[i] = logEntry{Index: from + int64(i), Chain: leaf.Chain, Seq: leaf.Seq, Hash: "sha256:" + hex.EncodeToString(leaf.Hash[:])}
+	}
+	if len(leaves) == limit {
+		next := from + int64(limit)
+		list.Next = &next
+	}
+	return reply(w, list)
+}
+
+// Proof is a proof of RFC 6962, section 2.1, and the checkpoint that it leads to.
+type Proof struct {
+	Chain      string   `json:"chain,omitempty"`
+	Seq        int64    `json:"seq,omitempty"`
+	Leaf       string   `json:"receipt_hash,omitempty"`
+	Index      *int64   `json:"index,omitempty"`
+	Old        int64    `json:"old,omitempty"`
+	Size       int64    `json:"size"`
+	Proof      []string `json:"proof"` // hashes in hex, from the leaf's end of the tree to the root's
+	Checkpoint string   `json:"checkpoint"`
+}
+
+// inclusion proves that a record is in the log, up to the newest checkpoint.
+func (a *API) inclusion(w http.ResponseWriter, r *request) error {
+	v := newQuery(r)
+	id, chain, seq := v.text("receipt"), v.text("chain"), v.number("seq", 1, 1<<53-1, 0)
+	if err := v.end(); err != nil {
+		return err
+	}
+	if (id == "") == (chain == "" || seq == 0) {
+		return badParameter("receipt", "name a record by receipt, or by chain and seq")
+	}
+	rec, err := a.find(r, id, chain, seq)
+	if err != nil {
+		return notFound(err, "record")
+	}
+	p, err := Inclusion(r.Context(), a.Store, a.Prover, r.tenant, &rec)
+	if err != nil {
+		return notFound(err, "record in its log yet")
+	}
+	return reply(w, p)
+}
+
+func (a *API) find(r *request, id, chain string, seq int64) (store.Record, error) {
+	if id != "" {
+		return a.Store.Receipt(r.Context(), r.tenant, id)
+	}
+	return a.Store.Record(r.Context(), r.tenant, chain, seq)
+}
+
+// consistency proves that the newest checkpoint extends an older tree.
+func (a *API) consistency(w http.ResponseWriter, r *request) error {
+	v := newQuery(r)
+	old := v.number("from", 1, 1<<53-1, 0)
+	if err := v.end(); err != nil {
+		return err
+	}
+	state, err := a.logState(r)
+	if err != nil {
+		return err
+	}
+	if old < 1 || old > state.Size {
+		return badParameter("from", "it is the size of an older checkpoint, from 1 to %d", state.Size)
+	}
+	hashes, err := a.Prover.Consistency(r.Context(), r.tenant, old, state.Size)
+	if err != nil {
+		return err
+	}
+	return reply(w, Proof{Old: old, Size: state.Size, Proof: hexes(hashes), Checkpoint: string(state.Checkpoint)})
+}

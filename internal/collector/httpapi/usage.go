@@ -1,0 +1,78 @@
+package httpapi
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/signet-egress/signet/internal/collector/store"
+)
+
+// Limits of what one answer sums.
+const (
+	maxUsage     = 366 * 24 * time.Hour
+	defaultUsage = 30 * 24 * time.Hour
+)
+
+// counts are what was counted of some receipts.
+type counts struct {
+	Exchanges int64 `json:"exchanges"`
+	BytesUp   int64 `json:"bytes_up"`
+	BytesDown int64 `json:"bytes_down"`
+	VEX       int64 `json:"vex"`
+	FU        int64 `json:"fu"`
+}
+
+func (c *counts) add(r *store.Rollup) {
+	c.Exchanges += r.Exchanges
+	c.BytesUp += r.BytesUp
+	c.BytesDown += r.BytesDown
+	c.VEX += r.VEX
+	c.FU += r.FU
+}
+
+type usageAnswer struct {
+	From     time.Time          `json:"from"`
+	To       time.Time          `json:"to"`
+	Agent    string             `json:"agent,omitempty"`
+	Total    counts             `json:"total"`
+	Outcomes map[string]*counts `json:"outcomes"`
+	Denials  map[string]int64   `json:"denials"` // exchanges by reason code
+}
+
+// usage sums the hours of a period: whole hours, as they were counted on ingest.
+func (a *API) usage(w http.ResponseWriter, r *request) error {
+	v := newQuery(r)
+	u := usageAnswer{
+		From: v.time("from"), To: v.time("to"), Agent: v.text("agent"),
+		Outcomes: map[string]*counts{}, Denials: map[string]int64{},
+	}
+	if err := v.end(); err != nil {
+		return err
+	}
+	if u.To.IsZero() {
+		u.To = a.Now().UTC().Truncate(time.Hour).Add(time.Hour)
+	}
+	if u.From.IsZero() {
+		u.From = u.To.Add(-defaultUsage)
+	}
+	u.From, u.To = u.From.Truncate(time.Hour), u.To.Truncate(time.Hour)
+	if !u.From.Before(u.To) || u.To.Sub(u.From) > maxUsage {
+		return badParameter("from", "from and to are whole hours, from before to, 366 days apart at most")
+	}
+	err := EachRollup(r.Context(), a.Store, r.tenant, store.RollupQuery{From: u.From, To: u.To, Agent: u.Agent}, func(row *store.Rollup) {
+		u.Total.add(row)
+		outcome := u.Outcomes[string(row.Outcome)]
+		if outcome == nil {
+			outcome = new(counts)
+			u.Outcomes[string(row.Outcome)] = outcome
+		}
+		outcome.add(row)
+		if row.Outcome == "denied" {
+			u.Denials[row.Reason] += row.Exchanges
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return reply(w, u)
+}

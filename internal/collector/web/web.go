@@ -1,0 +1,190 @@
+// Package web is the collector's pages: what a tenant's agents did, what was
+// denied and why, the evidence for it, and what needs to be looked at.
+//
+// Pages are rendered here, with plots as SVG. There is no script and nothing from
+// elsewhere, and the Content-Security-Policy holds browsers to that.
+package web
+
+import (
+	"embed"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/signet-egress/signet/internal/collector/access"
+	"github.com/signet-egress/signet/internal/collector/httpapi"
+	"github.com/signet-egress/signet/internal/collector/store"
+)
+
+//go:embed static
+var static embed.FS
+
+// Config is what a Web is made of. All of it is required.
+type Config struct {
+	Store    httpapi.Reader
+	Prover   httpapi.Prover
+	Exporter httpapi.Exporter
+	Gate     *access.Gate
+	LogKey   func(tenant string) (string, error) // verifier key of its checkpoints (C2SP signed-note)
+	Seal     []byte                              // secret that sessions are sealed with, the same for all replicas
+	Now      func() time.Time
+	Logger   *slog.Logger
+}
+
+// Web serves the pages. It is an http.Handler.
+type Web struct {
+	Config
+	cursors  httpapi.Cursors
+	sessions *sessions
+	pages    *pages
+	handler  http.Handler
+}
+
+// New returns a Web.
+func New(c Config) (*Web, error) {
+	w := &Web{Config: c, cursors: httpapi.NewCursors(c.Seal)}
+	var err error
+	if w.sessions, err = newSessions(c.Seal); err != nil {
+		return nil, err
+	}
+	if w.pages, err = parsePages(); err != nil {
+		return nil, err
+	}
+	files, err := fs.Sub(static, "static")
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /static/", http.StripPrefix("/static/", http.FileServerFS(files)))
+	mux.HandleFunc("GET /login", w.loginPage)
+	mux.HandleFunc("POST /login", w.login)
+	mux.HandleFunc("POST /logout", w.logout)
+	mux.Handle("GET /{$}", w.page(store.ScopeReceiptsRead, w.overview))
+	mux.Handle("GET /receipts", w.page(store.ScopeReceiptsRead, w.receipts))
+	mux.Handle("GET /receipts/{id}", w.page(store.ScopeReceiptsRead, w.receipt))
+	mux.Handle("GET /traces/{id}", w.page(store.ScopeReceiptsRead, w.trace))
+	mux.Handle("GET /chains", w.page(store.ScopeReceiptsRead, w.chains))
+	mux.Handle("GET /chains/{id}", w.page(store.ScopeReceiptsRead, w.chain))
+	mux.Handle("GET /usage", w.page(store.ScopeReceiptsRead, w.usage))
+	mux.Handle("GET /export", w.page(store.ScopeExport, w.exportPage))
+	mux.Handle("POST /export", w.page(store.ScopeExport, w.export))
+	mux.HandleFunc("/", func(rw http.ResponseWriter, r *http.Request) {
+		w.fail(rw, r, nil, &httpapi.Problem{Status: http.StatusNotFound, Detail: "There is no such page."})
+	})
+	// Browsers say where a request comes from: one that changes something and comes
+	// from another site is refused.
+	w.handler = secured(http.NewCrossOriginProtection().Handler(mux))
+	return w, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (w *Web) ServeHTTP(rw http.ResponseWriter, r *http.Request) { w.handler.ServeHTTP(rw, r) }
+
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		h := rw.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(rw, r)
+	})
+}
+
+// visit is a request whose sender has logged in.
+type visit struct {
+	*http.Request
+	tenant string
+	token  store.Token
+}
+
+// page lets those in who are logged in and may.
+func (w *Web) page(scope store.Scope, serve func(http.ResponseWriter, *visit) error) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		v, err := w.admit(r, scope)
+		if access.Refused(err) {
+			w.sessions.end(rw, r)
+			http.Redirect(rw, r, "/login", http.StatusSeeOther)
+			return
+		}
+		if err == nil {
+			err = serve(rw, v)
+		}
+		if err != nil {
+			w.fail(rw, r, v, err)
+		}
+	})
+}
+
+func (w *Web) admit(r *http.Request, scope store.Scope) (*visit, error) {
+	digest, ok := w.sessions.of(r, w.Now())
+	if !ok {
+		return nil, access.ErrMissing
+	}
+	// The token is looked up each time: one that is revoked ends its sessions.
+	token, err := w.Gate.ByDigest(r.Context(), digest)
+	if err != nil {
+		return nil, err
+	}
+	v := &visit{Request: r, tenant: token.Tenant, token: token}
+	if wait, ok := w.Gate.Allow(token.ID); !ok {
+		return v, &httpapi.Problem{Status: http.StatusTooManyRequests, Detail: "This token asks too often; try again in " + wait.Round(time.Second).String() + "."}
+	}
+	if !token.May(scope) {
+		return v, &httpapi.Problem{Status: http.StatusForbidden, Detail: "This token lacks the scope " + string(scope) + "."}
+	}
+	return v, nil
+}
+
+// fail shows what went wrong; a page that has begun is cut.
+func (w *Web) fail(rw http.ResponseWriter, r *http.Request, v *visit, err error) {
+	p := new(httpapi.Problem)
+	if errors.Is(err, store.ErrNotFound) {
+		err = &httpapi.Problem{Status: http.StatusNotFound, Detail: "This tenant has no such thing."}
+	}
+	if !errors.As(err, &p) {
+		w.Logger.Error("page failed", "path", r.URL.Path, "error", err.Error())
+		p = &httpapi.Problem{Status: http.StatusInternalServerError, Detail: "The collector failed; its log says why."}
+	}
+	if rw.Header().Get("Content-Type") == "application/zip" {
+		panic(http.ErrAbortHandler)
+	}
+	status := p.Status
+	if err := w.pages.render(rw, status, "problem", w.frame(v, http.StatusText(status), p)); err != nil {
+		w.Logger.Error("page failed", "path", r.URL.Path, "error", err.Error())
+	}
+}
+
+// loginPage asks for a token.
+func (w *Web) loginPage(rw http.ResponseWriter, r *http.Request) {
+	if err := w.pages.render(rw, http.StatusOK, "login", w.frame(nil, "Log in", "")); err != nil {
+		w.fail(rw, r, nil, err)
+	}
+}
+
+const maxLogin = 4 << 10
+
+func (w *Web) login(rw http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(rw, r.Body, maxLogin)
+	token, err := w.Gate.Authenticate(r.Context(), r.PostFormValue("token"))
+	switch {
+	case access.Refused(err):
+		w.Logger.Warn("login refused", "remote", r.RemoteAddr, "error", err.Error())
+		err = w.pages.render(rw, http.StatusUnauthorized, "login", w.frame(nil, "Log in", "This token is not known, or has ended."))
+	case err == nil:
+		err = w.sessions.begin(rw, r, token.Digest, w.Now())
+		if err == nil {
+			http.Redirect(rw, r, "/", http.StatusSeeOther)
+		}
+	}
+	if err != nil {
+		w.fail(rw, r, nil, err)
+	}
+}
+
+func (w *Web) logout(rw http.ResponseWriter, r *http.Request) {
+	w.sessions.end(rw, r)
+	http.Redirect(rw, r, "/login", http.StatusSeeOther)
+}
