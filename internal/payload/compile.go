@@ -30,7 +30,9 @@ var (
 	}
 	repairKeys   = []string{"local", "model"}
 	originalKeys = []string{"fact", "key"}
-	ruleKeys     = []string{"id", "check"}
+	ruleKeys     = []string{"id", "check", "use", "with"}
+	withKeys     = []string{"fields", "renamed", "original", "transformed", "values", "format"}
+	moneyKeys    = []string{"amount", "currency", "unit"}
 	captureKeys  = []string{"fact", "part", "key", "keep", "scope", "ttl"}
 )
 
@@ -275,62 +277,13 @@ func (c *compiler) assignments(n *yaml.Node) []assignment {
 		}
 		e, err := invariants.CompileExpression(p.Name, source, invariants.Options{})
 		if err != nil {
-			c.complainOfRule(p.Value, err)
+			c.Complain(p.Value, "%v", err)
 			continue
 		}
 		c.names = append(c.names, e.Names()...)
 		list = append(list, assignment{at: at, value: e})
 	}
 	return list
-}
-
-func (c *compiler) rules(n *yaml.Node) *invariants.Program {
-	var rules []invariants.Rule
-	nodes := make(map[string]*yaml.Node)
-	for _, e := range c.List(n, "rules") {
-		keys := c.Mapping(e, "a rule", ruleKeys)
-		for _, key := range ruleKeys {
-			if keys != nil && keys[key] == nil {
-				c.Complain(e, "a rule needs %s", key)
-			}
-		}
-		rule := invariants.Rule{ID: c.Text(keys["id"], "id"), Check: c.Text(keys["check"], "check")}
-		if rule.ID != "" && rule.Check != "" {
-			nodes[rule.ID] = keys["check"]
-			rules = append(rules, rule)
-		}
-	}
-	if len(rules) == 0 {
-		return nil
-	}
-	p, err := invariants.Compile(rules, invariants.Options{})
-	if err != nil {
-		eachError(err, func(err error) {
-			node := n
-			var wrong *invariants.CompileError
-			if errors.As(err, &wrong) && nodes[wrong.Rule] != nil {
-				node = nodes[wrong.Rule]
-			}
-			c.complainOfRule(node, err)
-		})
-		return nil
-	}
-	c.names = append(c.names, p.Names()...)
-	return p
-}
-
-func (c *compiler) complainOfRule(n *yaml.Node, err error) { c.Complain(n, "%v", err) }
-
-// eachError visits what errors.Join has joined.
-func eachError(err error, visit func(error)) {
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		visit(err)
-		return
-	}
-	for _, e := range joined.Unwrap() {
-		eachError(e, visit)
-	}
 }
 
 // captures compiles one capture, or a list of them.

@@ -21,7 +21,11 @@ func TestCompileErrors(t *testing.T) {
 		"a mode":                      {"  - {name: c, on: {hosts: [bank.test]}, mode: off}", `p.yaml:5: contract "c": mode "off" is not known; write enforce or report`},
 		"a size":                      {"  - {name: c, on: {hosts: [bank.test]}, max_bytes: 1GB}", `p.yaml:5: contract "c": max_bytes is a size of at least one byte, such as 500000, 500KB, 10MB or 64MiB, and at most 64 MiB, not "1GB"`},
 		"a pointer":                   {"  - {name: c, on: {hosts: [bank.test]}, embedded: [messages]}", `p.yaml:5: contract "c": a pointer of embedded: "messages" is no JSON Pointer: it starts with /, as in /items/0/id`},
-		"a rule without an id":        {"  - {name: c, on: {hosts: [bank.test]}, rules: [{check: 'true'}]}", `p.yaml:5: contract "c": a rule needs id`},
+		"a rule without an id":        {"  - {name: c, on: {hosts: [bank.test]}, rules: [{check: 'true'}]}", `p.yaml:5: contract "c": a rule needs an id, which denials and receipts show`},
+		"a rule that is two":          {"  - {name: c, on: {hosts: [bank.test]}, rules: [{id: a, check: 'true', use: ids-preserved}]}", `p.yaml:5: contract "c": a rule has either check, an expression, or use, the name of a ready-made rule`},
+		"a rule that is not made":     {"  - {name: c, on: {hosts: [bank.test]}, rules: [{id: a, use: id-preserved}]}", `p.yaml:5: contract "c": rule "a": there is no ready-made rule "id-preserved"; there are currency-preserved, `},
+		"a parameter too many":        {"  - {name: c, on: {hosts: [bank.test]}, rules: [{id: a, use: ids-preserved, with: {fields: [/id], format: x}}]}", `p.yaml:5: contract "c": rule "a": ids-preserved takes fields and renamed, and no format`},
+		"an unknown parameter":        {"  - {name: c, on: {hosts: [bank.test]}, rules: [{id: a, use: ids-preserved, with: {field: [/id]}}]}", `p.yaml:5: contract "c": unknown key "field" (did you mean fields?)`},
 		"a rule that is none":         {"  - name: c\n    on: {hosts: [bank.test]}\n    rules:\n      - {id: a, check: 'true'}\n      - {id: b, check: '1 +'}", `p.yaml:9: contract "c": rule "b" at 1:4: Syntax error: `},
 		"transform to nowhere":        {"  - {name: c, on: {hosts: [bank.test]}, transform: {amount: '1'}}", `p.yaml:5: contract "c": transform writes to a JSON Pointer of a member, such as /amount_minor, and "amount" is none`},
 		"a transform that is none":    {"  - name: c\n    on: {hosts: [bank.test]}\n    transform:\n      /a: '1'\n      /b: original.", `p.yaml:9: contract "c": rule "/b" at 1:10: Syntax error: `},
@@ -46,8 +50,8 @@ func TestEveryMistakeIsTold(t *testing.T) {
 	want := `a.json: not valid JSON at byte 8, in "/type": the input ends inside a value
 b.json: $schema is "http://json-schema.org/draft-07/schema#", and schemas are in JSON Schema 2020-12: write "https://json-schema.org/draft/2020-12/schema", or leave it out
 p.yaml:5: contract "c": unknown key "mod" (did you mean mode?)
-p.yaml:5: contract "c": rule "a" at 1:1: undeclared reference to 'x' (in container '')
-p.yaml:5: contract "c": rule "b" at 1:1: undeclared reference to 'y' (in container '')`
+p.yaml:5: contract "c": rule "a" at 1:1: undeclared reference to 'x'
+p.yaml:5: contract "c": rule "b" at 1:1: undeclared reference to 'y'`
 	if fmt.Sprint(err) != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
