@@ -18,10 +18,10 @@ var plan = map[string]room{
 	// The wiring.
 	"cmd/signet": {
 		own: []string{
-			"internal/config", "internal/doctor", "internal/lifecycle", "internal/policy", "internal/rollout", "internal/ruleset", "internal/sidecar", "receipts", "receipts/bundle", "receipts/journal", "resolver",
+			"internal/config", "internal/doctor", "internal/lifecycle", "internal/payload", "internal/policy", "internal/rollout", "internal/ruleset", "internal/sidecar", "invariants/facts", "receipts", "receipts/bundle", "receipts/journal", "resolver",
 			"internal/testkit/peers", // the demo is made of the test peers
 		},
-		modules: []string{"github.com/google/uuid", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "golang.org/x/sys/unix", "golang.org/x/term"},
+		modules: []string{"github.com/google/uuid", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "golang.org/x/sys/unix", "golang.org/x/term", "golang.org/x/tools/txtar"},
 		tests:   []string{"go.yaml.in/yaml/v3", "go.etcd.io/bbolt"},
 	},
 	"cmd/signet-collector": {

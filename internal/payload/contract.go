@@ -71,6 +71,10 @@ type kept struct {
 // remembered.
 func (c *Contract) Checks() bool { return c.checks }
 
+// NeedsFact tells whether bodies are held against a fact, and not against
+// themselves.
+func (c *Contract) NeedsFact() bool { return c.original != nil }
+
 // Captures tells whether answers are remembered.
 func (c *Contract) Captures() bool { return len(c.captures) > 0 }
 

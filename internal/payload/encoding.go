@@ -2,6 +2,7 @@ package payload
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -56,29 +57,43 @@ func decode(field string, data []byte, limit int) ([]byte, error) {
 	case !slices.Contains(Encodings, list[0]):
 		return nil, &encodingError{"the body's Content-Encoding is none of zstd, br, gzip and deflate"}
 	}
-	r, err := decoder(list[0], data)
-	if err != nil {
+	src := bytes.NewReader(data)
+	r, err := decoder(list[0], src)
+	if err == nil {
+		data, err = inflate(r, src, min(limit, mostInflated))
+	}
+	switch {
+	case errors.Is(err, errInflates):
+		return nil, &encodingError{fmt.Sprintf("the body decompresses to more than is inspected, or to more than %d times its size", mostRatio)}
+	case err != nil:
 		return nil, &encodingError{fmt.Sprintf("the body is not compressed by %s, as its Content-Encoding says", list[0])}
 	}
-	return inflate(r, list[0], len(data), min(limit, mostInflated))
+	return data, nil
 }
 
-func inflate(r io.Reader, coding string, compressed, limit int) ([]byte, error) {
-	limit = min(limit, max(compressed*mostRatio, leastBounded))
+var errInflates = errors.New("too much comes of it")
+
+// inflate reads r, which reads src, to its end. What grows too much is given up
+// as soon as it does.
+func inflate(r io.Reader, src *bytes.Reader, limit int) ([]byte, error) {
+	const step = 32 << 10
 	var out bytes.Buffer
-	n, err := io.Copy(&out, io.LimitReader(r, int64(limit)+1))
-	switch {
-	case int(n) > limit:
-		return nil, &encodingError{fmt.Sprintf("the body decompresses to more than %d bytes, which is more than is inspected or 100 times its size", limit)}
-	case err != nil:
-		return nil, &encodingError{fmt.Sprintf("the body is not compressed by %s, as its Content-Encoding says", coding)}
+	for {
+		_, err := io.CopyN(&out, r, step)
+		consumed := int(src.Size()) - src.Len()
+		switch {
+		case out.Len() > limit || out.Len() > max(leastBounded, consumed*mostRatio):
+			return nil, errInflates
+		case errors.Is(err, io.EOF):
+			return out.Bytes(), nil
+		case err != nil:
+			return nil, err
+		}
 	}
-	return out.Bytes(), nil
 }
 
 // decoder reads one coding to its end.
-func decoder(coding string, data []byte) (io.Reader, error) {
-	src := bytes.NewReader(data)
+func decoder(coding string, src *bytes.Reader) (io.Reader, error) {
 	switch coding {
 	case "gzip":
 		return gzip.NewReader(src)
@@ -86,7 +101,7 @@ func decoder(coding string, data []byte) (io.Reader, error) {
 		if r, err := zlib.NewReader(src); err == nil {
 			return r, nil
 		}
-		src.Reset(data)
+		_, _ = src.Seek(0, io.SeekStart) // which cannot fail
 		return flate.NewReader(src), nil
 	case "br":
 		return brotli.NewReader(src), nil
