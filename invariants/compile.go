@@ -37,8 +37,9 @@ type Rule struct {
 
 // Options bound what rules may take. Zero fields have their defaults.
 type Options struct {
-	// Cost is what one rule may cost, in steps of the evaluator: about one for a
-	// name, an index, a comparison or a call. Default 1,000,000.
+	// Cost is what one rule may cost, in steps: one for a name, an index, an
+	// operator or a call, and one for each 64 bytes that it goes through. Default
+	// 1,000,000.
 	Cost uint64
 	// Time is what all rules of one check may take together, so that a payload
 	// cannot hold up an exchange. Default one second.
@@ -165,7 +166,7 @@ func compile(id, source string, o Options) (*evaluator, error) {
 	if after.problem != nil {
 		return nil, after.error(id)
 	}
-	program, err := env.PlanProgram(checked.NativeRep(), cel.CostLimit(o.Cost), cel.InterruptCheckFrequency(interruptEvery))
+	program, err := env.PlanProgram(checked.NativeRep(), cel.CostLimit(o.Cost), cel.CostTracking(prices{}), cel.InterruptCheckFrequency(interruptEvery))
 	if err != nil {
 		return nil, &CompileError{Rule: id, Problem: err.Error()}
 	}
@@ -175,7 +176,7 @@ func compile(id, source string, o Options) (*evaluator, error) {
 	}
 	return &evaluator{
 		program: program, places: checked.NativeRep().SourceInfo(), source: source,
-		result: checked.OutputType(), names: names, cost: o.Cost,
+		result: checked.OutputType(), names: names, loops: after.loops, cost: o.Cost,
 	}, nil
 }
 

@@ -97,7 +97,7 @@ func TestNames(t *testing.T) {
 
 // TestLimits: what costs or takes too much is a violation, soon.
 func TestLimits(t *testing.T) {
-	long := Input{Transformed: doc(t, `{"l": [1`+strings.Repeat(",1", 4999)+`]}`)}
+	long := Input{Transformed: doc(t, `{"l": [1`+strings.Repeat(",1", 4999)+`], "s": "`+strings.Repeat("x", 1<<20)+`"}`)}
 	const square = "transformed.l.all(x, transformed.l.all(y, x == y))"
 	for _, c := range []struct {
 		name, check string
@@ -106,6 +106,9 @@ func TestLimits(t *testing.T) {
 	}{
 		{"cost", square, Options{Cost: 20_000, Time: time.Minute}, "costs more than 20000 steps"},
 		{"less cost", "transformed.l.all(x, x == 1)", Options{Cost: 1000, Time: time.Minute}, "costs more than 1000 steps"},
+		{"memory", "transformed.l.map(x, transformed.s + transformed.s).size() > 0", Options{Time: time.Minute}, "costs more than 1000000 steps"},
+		{"regular expressions", "transformed.l.all(x, transformed.s.matches('^(x|y)*$'))", Options{Time: time.Minute}, "costs more than 1000000 steps"},
+		{"documents", "transformed.l.all(x, transformed == transformed)", Options{Time: time.Minute}, "costs more than 1000000 steps"},
 		{"time", square, Options{Cost: 1 << 60, Time: time.Millisecond}, "context deadline exceeded"},
 	} {
 		p, err := Compile([]Rule{{ID: "first", Check: c.check}, {ID: "second", Check: "true"}}, c.o)

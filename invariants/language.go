@@ -31,7 +31,10 @@ const (
 	fnNumber   = "@number" // of a literal's text
 )
 
-const fnDecimal = "decimal"
+const (
+	fnDecimal = "decimal"
+	fnMatches = "matches"
+)
 
 // Limits of one rule's text.
 const (
@@ -51,6 +54,7 @@ func newLanguage() (*cel.Env, error) {
 		cel.Macros(cel.StandardMacros...),
 		cel.ParserExpressionSizeLimit(maxSource),
 		cel.ParserRecursionLimit(maxNesting),
+		cel.EnableErrorOnBadPresenceTest(true), // has(x.y) where x is a string
 	}
 	options = append(options, operatorFunctions()...)
 	options = append(options, valueFunctions()...)
@@ -223,7 +227,7 @@ func valueFunctions() []cel.EnvOption {
 			sig("size_string", decimalType, cel.StringType), sig("size_list", decimalType, listOfA), sig("size_map", decimalType, mapOfB),
 			method("string_size", decimalType, cel.StringType), method("list_size", decimalType, listOfA), method("map_size", decimalType, mapOfB)),
 		relation("contains", strings.Contains), relation("startsWith", strings.HasPrefix), relation("endsWith", strings.HasSuffix),
-		declare("matches", cel.SingletonBinaryBinding(matches), method("matches", cel.BoolType, cel.StringType, cel.StringType)),
+		declare(fnMatches, cel.SingletonBinaryBinding(matches), method(fnMatches, cel.BoolType, cel.StringType, cel.StringType)),
 		declare(fnNumber, nil, sig(fnNumber, decimalType, cel.StringType)),
 		declare(fnDecimal, cel.SingletonUnaryBinding(toDecimal),
 			sig("decimal_string", decimalType, cel.StringType), sig("decimal_decimal", decimalType, decimalType)),

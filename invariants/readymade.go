@@ -18,27 +18,27 @@ import (
 // element of an array and every member of an object: /lines/*/sku.
 type With struct {
 	// Fields are places; in a rule that compares, the same in both documents.
-	Fields []string `yaml:"fields"`
+	Fields []string
 	// Renamed are places in the original, and where in the payload their values
 	// went. Both have as many *.
-	Renamed map[string]string `yaml:"renamed"`
+	Renamed map[string]string
 	// Original and Transformed are where an amount stands in each.
-	Original    Money `yaml:"original"`
-	Transformed Money `yaml:"transformed"`
+	Original    Money
+	Transformed Money
 	// Values are what a field may be.
-	Values []string `yaml:"values"`
+	Values []string
 	// Format is the form of a date.
-	Format string `yaml:"format"`
+	Format string
 }
 
 // Money is where an amount and its currency stand.
 type Money struct {
-	Amount string `yaml:"amount"` // a place; may have *
+	Amount string // a place; may have *
 	// Currency is a place: with as many * as Amount, one for each amount, or
 	// without, one for all.
-	Currency string `yaml:"currency"`
+	Currency string
 	// Unit is major (the default: 12.50) or minor (1250).
-	Unit string `yaml:"unit"`
+	Unit string
 }
 
 // readyMade are the rules that need no expression, by name.

@@ -23,6 +23,7 @@ type rewriter struct {
 	nextID  int64
 	indices map[int64]bool // literals that stay integers
 	names   map[string]bool
+	loops   bool
 	problem *problem // the first
 }
 
@@ -141,6 +142,8 @@ func (r *rewriter) meaning(e ast.Expr) {
 	switch e.Kind() {
 	case ast.CallKind:
 		r.call(e, e.AsCall())
+	case ast.ComprehensionKind:
+		r.loops = true
 	case ast.SelectKind:
 		selected := e.AsSelect()
 		if operand := selected.Operand(); operand.Kind() == ast.IdentKind && operand.AsIdent() == "request" && !isRequestField(selected.FieldName()) {
@@ -169,7 +172,7 @@ func (r *rewriter) call(e ast.Expr, call ast.CallExpr) {
 		if literal, ok := literalString(args[0]); ok {
 			r.number(e, literal, plainDecimal)
 		}
-	case "matches":
+	case fnMatches:
 		prepare(r, args[0], "a regular expression", regexp.Compile)
 	case "sum":
 		if len(args) == 2 {
