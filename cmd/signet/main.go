@@ -54,7 +54,7 @@ func newRootCommand() *cobra.Command {
 		Version:       version(),
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exit(exitUnusable, err) })
-	root.AddCommand(newRunCommand(), newExecCommand(), newDemoCommand(), newVerifyCommand(), newExportCommand(), newShowCommand(), newTailCommand(), newReceiptsCommand(), newKeysCommand(), newCheckCommand(), newDoctorCommand(), newConfigCommand(), newSuggestCommand(), newReplayCommand(), newContractCommand())
+	root.AddCommand(newRunCommand(), newExecCommand(), newDemoCommand(), newVerifyCommand(), newExportCommand(), newShowCommand(), newTailCommand(), newReceiptsCommand(), newKeysCommand(), newJournalCommand(), newCheckCommand(), newDoctorCommand(), newConfigCommand(), newSuggestCommand(), newReplayCommand(), newContractCommand())
 	unusableArgs(root)
 	return root
 }

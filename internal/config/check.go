@@ -35,6 +35,7 @@ func (l *loader) check(c *Config) {
 	l.want("tenant", name(c.Tenant))
 	l.want("agent", name(c.Agent))
 	l.checkAgents(c.Agents)
+	l.checkJournal(&c.Journal)
 	l.checkResolver(&c.Resolver)
 	for i, path := range c.TLS.ExtraRoots {
 		l.want(fmt.Sprintf("tls.extra_roots[%d]", i), given(path))
@@ -101,4 +102,14 @@ func oneOf(text string, values ...string) error {
 		return nil
 	}
 	return fmt.Errorf("%q is none of %s", text, strings.Join(values, ", "))
+}
+
+// checkJournal keeps the limits in their order.
+func (l *loader) checkJournal(j *Journal) {
+	if j.HighWater < j.RetentionSize {
+		l.want("journal.high_water", fmt.Errorf("%d is below journal.retention_size, which is %d: it would always warn", j.HighWater, j.RetentionSize))
+	}
+	if j.HardMark < j.HighWater {
+		l.want("journal.hard_mark", fmt.Errorf("%d is below journal.high_water, which is %d: it would never warn", j.HardMark, j.HighWater))
+	}
 }

@@ -62,6 +62,7 @@ type Config struct {
 	// make keys of at least 128 random bits, since a short one could be guessed.
 	Agents []Agent `mapstructure:"agents" unit:"list of agents"`
 
+	Journal  Journal  `mapstructure:"journal"`
 	Resolver Resolver `mapstructure:"resolver"`
 	TLS      TLS      `mapstructure:"tls"`
 	Log      Log      `mapstructure:"log"`
@@ -88,6 +89,40 @@ type Agent struct {
 type APIKey struct {
 	ID     string `mapstructure:"id"`
 	SHA256 Digest `mapstructure:"sha256"`
+}
+
+// Journal is how much evidence is kept, in what form, and on how much disk.
+type Journal struct {
+	// How many bytes of records go into one sealed file, before compression, which
+	// leaves about a fifth to a third. About twice as much is in journal.db, whose file
+	// grows to that and stays there.
+	SealSize int `mapstructure:"seal_size" default:"16000000" min:"10000" max:"1000000000" unit:"bytes"`
+
+	// How old the oldest record in journal.db becomes before it is sealed, also where
+	// that makes a small file. A day, so that a backup of sealed files lacks at most
+	// that.
+	SealAge time.Duration `mapstructure:"seal_age" default:"24h" min:"1s" max:"8760h" unit:"duration"`
+
+	// How long a sealed file is kept after its newest record. Nothing younger is ever
+	// removed where there is no collector. A year, since audits look back that far.
+	RetentionAge time.Duration `mapstructure:"retention_age" default:"8760h" min:"1m" max:"876000h" unit:"duration"`
+
+	// How many bytes of sealed files are kept of what a collector has acknowledged.
+	// What it has not is kept whatever its size, and so is everything where there is no
+	// collector.
+	RetentionSize int `mapstructure:"retention_size" default:"6000000000" min:"10000" max:"1000000000000000" unit:"bytes"`
+
+	// From how many bytes on the disk, journal.db and sealed files together, the
+	// journal warns: in the log, on /readyz?verbose and by a metric. At least
+	// retention_size.
+	HighWater int `mapstructure:"high_water" default:"8000000000" min:"10000" max:"1000000000000000" unit:"bytes"`
+
+	// How many bytes on the disk the journal takes at most, give or take a sealed
+	// file. There egress is denied
+	// with JOURNAL_UNAVAILABLE, exchanges under way still finish, and it goes on by
+	// itself when records are pruned. At least high_water; less than the volume, or
+	// its end is the mark.
+	HardMark int `mapstructure:"hard_mark" default:"10000000000" min:"8000000" max:"1000000000000000" unit:"bytes"`
 }
 
 // Resolver is how names become addresses.

@@ -50,6 +50,7 @@ func TestDefaults(t *testing.T) {
 		Resolver:        Resolver{Upstreams: []string{}, Zones: []Zone{}, DNSSEC: "off", NAT64: []netip.Prefix{}, Hosts: []Host{}, Timeout: 5 * time.Second, CacheSize: 4096},
 		TLS:             TLS{ExtraRoots: []string{}},
 		Log:             Log{Level: "info", Format: "json"},
+		Journal:         Journal{SealSize: 16e6, SealAge: 24 * time.Hour, RetentionAge: 8760 * time.Hour, RetentionSize: 6e9, HighWater: 8e9, HardMark: 10e9},
 		MaxPayloadSize:  10_000_000,
 		ShutdownTimeout: 30 * time.Second,
 		Timeouts: Timeouts{
@@ -101,6 +102,7 @@ tls:
   ca: {cert: ca.pem, key: ../ca.key}
 log: {level: debug, format: text}
 timeouts: {request_header: 1s, dial: 2s, tls_handshake: 3s, client_hello: 4s, response_header: 1h, idle: 24h}
+journal: {seal_size: 1000000, seal_age: 1h, retention_age: 720h, retention_size: 1000000000, high_water: 2000000000, hard_mark: 3000000000}
 max_payload_size: 64000000
 shutdown_timeout: 1m30s
 `)
@@ -142,6 +144,9 @@ shutdown_timeout: 1m30s
 			RequestHeader: time.Second, Dial: 2 * time.Second, TLSHandshake: 3 * time.Second,
 			ClientHello: 4 * time.Second, ResponseHeader: time.Hour, Idle: 24 * time.Hour,
 		},
+		Journal: Journal{
+			SealSize: 1e6, SealAge: time.Hour, RetentionAge: 720 * time.Hour, RetentionSize: 1e9, HighWater: 2e9, HardMark: 3e9,
+		},
 		MaxPayloadSize: 64_000_000, ShutdownTimeout: 90 * time.Second,
 	}
 	if got := load(t, path, nil); !reflect.DeepEqual(got, want) {
@@ -161,6 +166,12 @@ var samples = map[string][2]string{
 	"tenant":                   {"a", "b"},
 	"agent":                    {"a", "b"},
 	"agents":                   {"[{name: a, keys: [{id: k, sha256: '" + strings.Repeat("0a", 32) + "'}]}]", `[{"name": "b", "keys": [{"id": "k1", "sha256": "` + strings.Repeat("1B", 32) + `"}]}]`},
+	"journal.seal_size":        {"10000", "20000"},
+	"journal.seal_age":         {"1s", "2s"},
+	"journal.retention_age":    {"1m", "2m"},
+	"journal.retention_size":   {"10000", "20000"},
+	"journal.high_water":       {"7000000000", "7500000000"},
+	"journal.hard_mark":        {"9000000000", "9500000000"},
 	"resolver.upstreams":       {"udp://10.0.0.1, udp://10.0.0.2:53", "udp://10.0.0.3"},
 	"resolver.hosts":           {"[{name: a.example, addresses: [10.0.0.1, 10.0.0.2]}]", `[{"name": "b.example", "addresses": ["::1"]}]`},
 	"resolver.zones":           {"[{suffix: svc.cluster.local, upstreams: ['udp://10.96.0.10'], addresses: {allow: [10.96.0.0/12]}}]", `[{"suffix": "corp", "dnssec": "require-ad", "upstreams": ["tls://10.0.0.1?name=dns.corp"]}]`},

@@ -28,8 +28,18 @@ type Journal struct {
 	seals                  *prometheus.CounterVec
 	signatures             prometheus.Counter
 
-	available atomic.Pointer[func() bool]
-	lastSeq   atomic.Pointer[func() int64]
+	state atomic.Pointer[func() JournalState]
+}
+
+// JournalState is what a scrape asks of the journal.
+type JournalState struct {
+	Available   bool  // it can be written
+	LastSeq     int64 // of the newest record
+	FirstSeq    int64 // of the oldest one that was not pruned
+	AckedSeq    int64 // up to where a collector has them
+	SealedFiles int
+	SealedBytes int64
+	HighWater   bool // the disk that it takes is above the mark
 }
 
 func newJournal(d *definer, signatures prometheus.Counter) *Journal {
@@ -49,27 +59,35 @@ func newJournal(d *definer, signatures prometheus.Counter) *Journal {
 	}
 	j.seal = d.histogram("journal_seal_duration_seconds", "Moving records into one sealed file.", commitBuckets()).WithLabelValues()
 	j.seals = d.counter("journal_seals_total", "Sealed files made; after a failure the records stay in the database.", "result")
-	d.probe("journal_available", "1 while egress may go, 0 while the journal cannot be written and all is denied.", func() float64 {
-		if f := j.available.Load(); f != nil && (*f)() {
-			return 1
-		}
-		return 0
-	})
-	d.probe("journal_last_seq", "Sequence number of the last record.", func() float64 {
-		if f := j.lastSeq.Load(); f != nil {
-			return float64((*f)())
-		}
-		return 0
-	})
+	j.probe(d, "journal_available", "1 while egress may go, 0 while the journal cannot be written and all is denied.", func(s JournalState) int64 { return one(s.Available) })
+	j.probe(d, "journal_last_seq", "Sequence number of the last record.", func(s JournalState) int64 { return s.LastSeq })
+	j.probe(d, "journal_first_seq", "Sequence number of the oldest record that was not pruned.", func(s JournalState) int64 { return s.FirstSeq })
+	j.probe(d, "journal_acked_seq", "Sequence number up to which a collector has acknowledged the chain; 0 for nothing.", func(s JournalState) int64 { return s.AckedSeq })
+	j.probe(d, "journal_sealed_files", "Sealed files in the data directory.", func(s JournalState) int64 { return int64(s.SealedFiles) })
+	j.probe(d, "journal_sealed_bytes", "Size of the sealed files.", func(s JournalState) int64 { return s.SealedBytes })
+	j.probe(d, "journal_high_water", "1 while the journal takes more disk than journal.high_water.", func(s JournalState) int64 { return one(s.HighWater) })
 	return j
 }
 
-// Watch asks at each scrape whether the journal can be written and what its last
-// sequence number is. Until then it counts as unavailable.
-func (j *Journal) Watch(available func() bool, lastSeq func() int64) {
-	j.available.Store(&available)
-	j.lastSeq.Store(&lastSeq)
+func (j *Journal) probe(d *definer, name, help string, value func(JournalState) int64) {
+	d.probe(name, help, func() float64 {
+		if f := j.state.Load(); f != nil {
+			return float64(value((*f)()))
+		}
+		return 0
+	})
 }
+
+func one(yes bool) int64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// Watch asks for the state at each scrape. Until then the journal counts as
+// unavailable.
+func (j *Journal) Watch(state func() JournalState) { j.state.Store(&state) }
 
 // Committed measures a commit.
 func (j *Journal) Committed(c Commit) {

@@ -62,7 +62,7 @@ func exercise(m *Metrics) {
 	m.Upstream.Connected(time.Millisecond, nil)
 	m.Upstream.Connected(time.Millisecond, nil)()
 	m.Upstream.Connected(time.Second, failure)()
-	m.Journal.Watch(func() bool { return true }, func() int64 { return 42 })
+	m.Journal.Watch(func() JournalState { return JournalState{Available: true, LastSeq: 42} })
 	m.Journal.Committed(Commit{Took: time.Millisecond, Intents: 2, Records: 3, Pending: 4, Open: 5, Bytes: 4096})
 	m.Journal.Committed(Commit{Took: time.Millisecond, Err: failure, Open: 5, Bytes: 4096})
 	m.Journal.Signed(30 * time.Microsecond)

@@ -71,6 +71,8 @@ func (s *Sidecar) adminHandler() http.Handler {
 	mux.HandleFunc("GET /v1/pins", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.pins()) })
 	mux.HandleFunc("GET /v1/keys", s.serveKeys)
 	mux.HandleFunc("POST /v1/keys/rotate", s.serveRotate)
+	mux.HandleFunc("GET /v1/journal", s.serveJournal)
+	mux.HandleFunc("POST /v1/journal/seal", s.serveSeal)
 	mux.HandleFunc("POST /v1/reload", s.serveReload)
 	mux.HandleFunc("PUT /v1/log-level", s.serveLogLevel)
 	return mux
@@ -184,6 +186,10 @@ func (s *Sidecar) serveReady(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.URL.Query().Has("verbose") {
 		text += s.reloading.describe()
+		if used, high := s.journal.DiskUse(); high {
+			text += fmt.Sprintf("journal: %d bytes on the disk, above journal.high_water (%d); egress is denied from %d on\n",
+				used, s.config.Journal.HighWater, s.config.Journal.HardMark)
+		}
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(code)

@@ -220,7 +220,7 @@ func (s *Sidecar) openJournal(ctx context.Context, set *ruleset.Set) error {
 	}
 	s.journal, err = journal.Open(ctx, journal.Options{
 		Dir: s.config.Data, Key: key.Key, Next: key.Next, Tenant: s.config.Tenant, Agent: s.config.Agent, Build: s.build,
-		PolicyVersion: set.Version, Logger: s.log, Observer: journalMetrics{s.metrics},
+		PolicyVersion: set.Version, Logger: s.log, Observer: journalMetrics{s.metrics}, Limits: JournalLimits(&s.config.Journal),
 	})
 	if err != nil {
 		return err
@@ -228,7 +228,7 @@ func (s *Sidecar) openJournal(ctx context.Context, set *ruleset.Set) error {
 	if err := key.Settle(s.journal.KeyID()); err != nil {
 		return err
 	}
-	s.metrics.Journal.Watch(func() bool { return s.journal.Err() == nil }, func() int64 { return s.journal.Head().Seq })
+	s.metrics.Journal.Watch(s.journalState)
 	// Which mode a chain was written under is evidence too.
 	return s.journal.Event(&receipts.Event{
 		Event: receipts.EventPosture, Posture: &receipts.Posture{Name: "mode", Value: string(set.Policy.Mode())},

@@ -34,6 +34,9 @@ func (w *writer) tryResume() {
 	err := w.j.budget.exceeded(0)
 	if err == nil {
 		err = w.reserve.grow(chunk)
+		if _, budget := errors.AsType[*budgetError](err); budget && w.reserve.fits(granule) {
+			err = nil // it is the file that may not grow: what is in it will do
+		}
 	}
 	switch {
 	case err == nil:

@@ -141,7 +141,9 @@ func (s *sealer) prune() error {
 	if n == 0 {
 		return nil
 	}
-	if err := s.sealing.prune(n); err != nil {
+	err := s.sealing.prune(n)
+	s.j.budget.watch()
+	if err != nil {
 		return err
 	}
 	s.j.logger.Info("journal: records pruned", "path", s.j.path, "through", s.sealing.archive.gone().Last)

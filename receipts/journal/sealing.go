@@ -43,7 +43,7 @@ type sealing struct {
 
 // change is what sealing does to the database in one transaction. Its errors are
 // the database's.
-type change func(tx *bbolt.Tx) error
+type change = func(tx *bbolt.Tx) error
 
 // deleteAtOnce is how many records one transaction forgets: few, since the
 // groups of exchanges wait behind it.
