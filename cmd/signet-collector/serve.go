@@ -24,6 +24,7 @@ type settings struct {
 	listen, httpListen string
 	names              []string
 	logName            string
+	migrate            bool
 }
 
 func (s *settings) register(cmd *cobra.Command) {
@@ -31,12 +32,24 @@ func (s *settings) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.database, "database", "", "postgres://… or sqlite:PATH (default $DATABASE_URL, else sqlite:DATA/collector.db)")
 }
 
-// open opens the store, and makes the data directory first.
-func (s *settings) open(ctx context.Context) (store.Store, error) {
+// url is the database's, whose directory is made first where it is a file in data.
+func (s *settings) url() (string, error) {
 	if err := os.MkdirAll(s.data, 0o700); err != nil {
-		return nil, &unusableError{fmt.Errorf("data: %w", err)}
+		return "", &unusableError{fmt.Errorf("data: %w", err)}
 	}
-	url := cmp.Or(s.database, os.Getenv("DATABASE_URL"), "sqlite:"+filepath.Join(s.data, "collector.db"))
+	return cmp.Or(s.database, os.Getenv("DATABASE_URL"), "sqlite:"+filepath.Join(s.data, "collector.db")), nil
+}
+
+func (s *settings) open(ctx context.Context) (store.Store, error) {
+	url, err := s.url()
+	if err != nil {
+		return nil, err
+	}
+	if s.migrate {
+		if err := collector.MigrateStore(ctx, url); err != nil {
+			return nil, err
+		}
+	}
 	return collector.OpenStore(ctx, url)
 }
 
@@ -53,6 +66,7 @@ func newServeCommand() *cobra.Command {
 	s.register(cmd)
 	cmd.Flags().StringVar(&s.listen, "listen", ":8443", "address for sidecars (gRPC)")
 	cmd.Flags().StringVar(&s.httpListen, "http-listen", ":8080", "address for people and probes (HTTP)")
+	cmd.Flags().BoolVar(&s.migrate, "migrate", false, "bring the tables up to date first, as their owner")
 	cmd.Flags().StringSliceVar(&s.names, "name", []string{"localhost", "127.0.0.1", "::1"}, "names and addresses that sidecars reach the collector by, for its certificate")
 	cmd.Flags().StringVar(&s.logName, "log-name", "signet-collector", "begins the name of each tenant's log, such as collector.example.com; auditors know logs by it, so that it must never change")
 	return cmd

@@ -118,7 +118,7 @@ var plan = map[string]room{
 	"internal/collector": {
 		own: []string{
 			"internal/api", "internal/collector/access", "internal/collector/audit", "internal/collector/httpapi", "internal/collector/ingest", "internal/collector/merkle",
-			"internal/collector/pki", "internal/collector/store", "internal/collector/store/sqlite", "internal/collector/web", "internal/durable",
+			"internal/collector/pki", "internal/collector/store", "internal/collector/store/postgres", "internal/collector/store/sqlite", "internal/collector/web", "internal/durable",
 		},
 		modules: []string{"golang.org/x/sync", "google.golang.org/grpc"},
 		tests:   []string{"github.com/klauspost/compress/zstd", "internal/testkit/chains", "receipts"},
@@ -160,7 +160,14 @@ var plan = map[string]room{
 	"internal/collector/store/sqlite": {
 		own:     []string{"internal/collector/store", "internal/collector/store/relation"},
 		modules: []string{"github.com/pressly/goose/v3", "modernc.org/sqlite"},
+		tests:   []string{"internal/collector/store/storetest"},
 	},
+	"internal/collector/store/postgres": {
+		own:     []string{"internal/collector/store", "internal/collector/store/relation"},
+		modules: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"},
+		tests:   []string{"internal/collector/store/storetest", "internal/testkit/chains"},
+	},
+	"internal/collector/store/storetest": {own: []string{"internal/collector/store", "internal/testkit/chains", "receipts"}},
 
 	// Leaves.
 	"internal/api":       {modules: []string{"google.golang.org/grpc", "google.golang.org/protobuf"}},

@@ -76,11 +76,16 @@ func (s *Store) AddFork(ctx context.Context, tenant string, f store.Fork) error 
 		return err
 	}
 	return s.writing(ctx, tenant, "fork of chain "+f.Chain, func(tx Tx) error {
-		_, err := tx.Exec(ctx,
-			`INSERT INTO forks (tenant, chain_id, seq, receipt_hash, known_hash, line, received)
-			 SELECT $1, $2, $3, $4, $5, $6, $7 WHERE (SELECT COUNT(*) FROM forks WHERE tenant = $1 AND chain_id = $2) < $8
-			 ON CONFLICT DO NOTHING`,
-			tenant, f.Chain, f.Seq, hash, known, f.Line, when(f.Received), maxForks)
+		kept, err := one(ctx, tx, func(scan scan) (n int, err error) {
+			err = scan(&n)
+			return n, err
+		}, `SELECT COUNT(*) FROM forks WHERE tenant = $1 AND chain_id = $2`, tenant, f.Chain)
+		if err != nil || kept >= maxForks {
+			return err
+		}
+		_, err = tx.Exec(ctx,
+			`INSERT INTO forks (tenant, chain_id, seq, receipt_hash, known_hash, line, received) VALUES ($1, $2, $3, $4, $5, $6, $7)
+			 ON CONFLICT DO NOTHING`, tenant, f.Chain, f.Seq, hash, known, f.Line, when(f.Received))
 		return err
 	})
 }

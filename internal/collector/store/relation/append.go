@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/signet-egress/signet/internal/collector/store"
@@ -115,11 +116,11 @@ func addRollups(ctx context.Context, tx Tx, tenant string, records []store.Recor
 		}
 		k := rollupKey{hour: r.TS.UTC().Truncate(time.Hour), agent: r.Agent, outcome: r.Outcome, reason: r.Reason}
 		sum := sums[k]
-		sum.Exchanges += r.Count
-		sum.BytesUp += r.BytesUp
-		sum.BytesDown += r.BytesDown
-		sum.VEX += r.VEX
-		sum.FU += r.FU
+		plus(&sum.Exchanges, r.Count)
+		plus(&sum.BytesUp, r.BytesUp)
+		plus(&sum.BytesDown, r.BytesDown)
+		plus(&sum.VEX, r.VEX)
+		plus(&sum.FU, r.FU)
 		sums[k] = sum
 	}
 	keys := make([]rollupKey, 0, len(sums))
@@ -129,17 +130,29 @@ func addRollups(ctx context.Context, tx Tx, tenant string, records []store.Recor
 	slices.SortFunc(keys, rollupKey.compare)
 	for _, k := range keys {
 		sum := sums[k]
-		if _, err := tx.Exec(ctx,
-			`INSERT INTO rollups (tenant, hour, agent, outcome, reason, exchanges, bytes_up, bytes_down, vex, fu)
-			 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-			 ON CONFLICT (tenant, hour, agent, outcome, reason) DO UPDATE SET
-			 exchanges = rollups.exchanges + excluded.exchanges, bytes_up = rollups.bytes_up + excluded.bytes_up,
-			 bytes_down = rollups.bytes_down + excluded.bytes_down, vex = rollups.vex + excluded.vex, fu = rollups.fu + excluded.fu`,
-			tenant, when(k.hour), k.agent, string(k.outcome), k.reason, sum.Exchanges, sum.BytesUp, sum.BytesDown, sum.VEX, sum.FU); err != nil {
+		if _, err := tx.Exec(ctx, upsertRollup, tenant, when(k.hour), k.agent, string(k.outcome), k.reason,
+			sum.Exchanges, sum.BytesUp, sum.BytesDown, sum.VEX, sum.FU); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// maxSum is where a roll-up stays, so that no number that a sidecar claims can
+// keep its records from being stored.
+const maxSum = 1<<53 - 1
+
+// plus adds what a sidecar claims to a sum.
+func plus(sum *int64, claim int64) { *sum = min(*sum+min(claim, maxSum), maxSum) }
+
+var upsertRollup = `INSERT INTO rollups (tenant, hour, agent, outcome, reason, exchanges, bytes_up, bytes_down, vex, fu)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+	ON CONFLICT (tenant, hour, agent, outcome, reason) DO UPDATE SET ` +
+	added("exchanges") + `, ` + added("bytes_up") + `, ` + added("bytes_down") + `, ` + added("vex") + `, ` + added("fu")
+
+func added(column string) string {
+	sum, most := `rollups.`+column+` + excluded.`+column, strconv.Itoa(maxSum)
+	return column + ` = CASE WHEN ` + sum + ` > ` + most + ` THEN ` + most + ` ELSE ` + sum + ` END`
 }
 
 // Hashes implements store.Chains.

@@ -104,8 +104,10 @@ func (s *Store) Receipts(ctx context.Context, tenant string, q store.ReceiptQuer
 		w.text(` AND (ts, chain_id, seq) < (` + w.bind(when(c.TS)) + `, ` + w.bind(c.Chain) + `, ` + w.bind(c.Seq) + `)`)
 	}
 	ordered := ` WHERE ` + w.sql() + ` ORDER BY ts DESC, chain_id DESC, seq DESC LIMIT `
-	sql := `SELECT ` + recordColumns + `, 1, 0 FROM records` + ordered + w.bind(limit+1)
-	if len(rest) > 0 {
+	var sql string
+	if len(rest) == 0 {
+		sql = `SELECT ` + recordColumns + `, 1, 0 FROM records` + ordered + w.bind(limit+1)
+	} else {
 		sql = w.filtered(ordered, rest, limit)
 	}
 	return reading(ctx, s, tenant, "receipts", func(tx Tx) (store.ReceiptPage, error) {
@@ -120,7 +122,7 @@ type condition struct{ column, value string }
 // lead adds the condition that the index is picked by, and returns the others.
 func (w *where) lead(q store.ReceiptQuery) (rest []condition) {
 	conditions := []condition{
-		{`trace_id`, q.Trace}, {`chain_id`, q.Chain}, {`host`, q.Host}, {`reason`, q.Reason}, {`agent`, q.Agent}, {`outcome`, string(q.Outcome)},
+		{`trace_id`, q.Trace}, {`chain_id`, q.Chain}, {`reason`, q.Reason}, {`host`, q.Host}, {`agent`, q.Agent}, {`outcome`, string(q.Outcome)},
 	}
 	led := false
 	for _, c := range conditions {

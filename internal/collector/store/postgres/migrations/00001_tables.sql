@@ -1,0 +1,270 @@
+-- docs/collector.md describes the tables. Everything but tenants and tokens, by
+-- which a tenant is found, is under row-level security: the role signet_app, in
+-- which the collector works, sees the rows of the tenant that the transaction
+-- names in signet.tenant, and without that none. FORCE holds the owner to it too.
+
+-- +goose Up
+
+-- +goose StatementBegin
+DO $$
+BEGIN
+	-- Roles belong to the cluster: another database of it may have made this one.
+	CREATE ROLE signet_app NOLOGIN;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN
+	NULL;
+END
+$$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+DO $$
+BEGIN
+	IF NOT pg_has_role(current_user, 'signet_app', 'MEMBER') THEN
+		EXECUTE format('GRANT signet_app TO %I', current_user);
+	END IF;
+	EXECUTE format('GRANT USAGE ON SCHEMA %I TO signet_app', current_schema());
+END
+$$;
+-- +goose StatementEnd
+
+CREATE TABLE tenants (
+	tenant  text COLLATE "C" PRIMARY KEY CHECK (tenant ~ '^[A-Za-z0-9._-]{1,64}$'),
+	created timestamptz NOT NULL
+);
+
+CREATE TABLE tokens (
+	token_id text PRIMARY KEY,
+	tenant   text COLLATE "C" NOT NULL REFERENCES tenants,
+	digest   bytea NOT NULL UNIQUE CHECK (length(digest) = 32),
+	scopes   text NOT NULL,
+	created  timestamptz NOT NULL,
+	expires  timestamptz,
+	revoked  timestamptz
+);
+CREATE INDEX tokens_of_tenant ON tokens (tenant, created);
+
+CREATE TABLE chains (
+	tenant     text COLLATE "C" NOT NULL REFERENCES tenants,
+	chain_id   uuid NOT NULL,
+	agent      text NOT NULL,
+	build      text NOT NULL DEFAULT '',
+	kid        text NOT NULL,
+	public_key bytea NOT NULL CHECK (length(public_key) = 32),
+	registered timestamptz NOT NULL,
+	head_seq   bigint NOT NULL DEFAULT 0 CHECK (head_seq >= 0),
+	head_hash  bytea CHECK ((head_seq = 0) = (head_hash IS NULL)),
+	head_ts    timestamptz,
+	received   timestamptz,
+	clean_stop boolean NOT NULL DEFAULT false,
+	gap_since  timestamptz,
+	beat_at    timestamptz,
+	beat_seq   bigint NOT NULL DEFAULT 0,
+	skew_ms    bigint NOT NULL DEFAULT 0,
+	last_sign  timestamptz NOT NULL,
+	PRIMARY KEY (tenant, chain_id)
+) WITH (fillfactor = 50); -- its rows are updated with each batch
+CREATE INDEX chains_of_agent ON chains (tenant, agent, chain_id);
+CREATE INDEX chains_quiet ON chains (tenant, last_sign) WHERE NOT clean_stop;
+CREATE INDEX chains_gap ON chains (tenant, gap_since) WHERE gap_since IS NOT NULL;
+
+CREATE TABLE chain_keys (
+	tenant     text COLLATE "C" NOT NULL,
+	chain_id   uuid NOT NULL,
+	kid        text NOT NULL,
+	public_key bytea NOT NULL CHECK (length(public_key) = 32),
+	from_seq   bigint NOT NULL,
+	PRIMARY KEY (tenant, chain_id, from_seq),
+	FOREIGN KEY (tenant, chain_id) REFERENCES chains
+);
+
+CREATE TABLE certificates (
+	tenant    text COLLATE "C" NOT NULL,
+	serial    text NOT NULL,
+	chain_id  uuid NOT NULL,
+	issued    timestamptz NOT NULL,
+	not_after timestamptz NOT NULL,
+	revoked   timestamptz,
+	PRIMARY KEY (tenant, serial),
+	FOREIGN KEY (tenant, chain_id) REFERENCES chains
+);
+CREATE INDEX certificates_of_chain ON certificates (tenant, chain_id, issued);
+
+CREATE TABLE verifiers (
+	tenant   text COLLATE "C" NOT NULL,
+	chain_id uuid NOT NULL,
+	seq      bigint NOT NULL,
+	state    bytea NOT NULL,
+	PRIMARY KEY (tenant, chain_id),
+	FOREIGN KEY (tenant, chain_id) REFERENCES chains
+);
+ALTER TABLE verifiers ALTER COLUMN state SET STORAGE EXTERNAL; -- it is compressed
+
+-- No foreign key to chains: records are inserted under the lock of the chain's
+-- row, which is also what keeps a seq from being taken twice. The unique index
+-- cannot, since it must hold the column that the partitions are made by.
+CREATE TABLE records (
+	tenant       text COLLATE "C" NOT NULL,
+	chain_id     uuid NOT NULL,
+	seq          bigint NOT NULL CHECK (seq > 0),
+	type         text NOT NULL,
+	ts           timestamptz NOT NULL,
+	received     timestamptz NOT NULL,
+	receipt_hash bytea NOT NULL CHECK (length(receipt_hash) = 32),
+	line         text NOT NULL,
+	clean_stop   boolean NOT NULL,
+	receipt_id   uuid,
+	trace_id     text COLLATE "C" NOT NULL,
+	hop          bigint NOT NULL,
+	agent        text COLLATE "C" NOT NULL,
+	host         text COLLATE "C" NOT NULL,
+	outcome      text COLLATE "C" NOT NULL,
+	reason       text COLLATE "C" NOT NULL,
+	exchanges    bigint NOT NULL,
+	vex          bigint NOT NULL,
+	fu           bigint NOT NULL,
+	bytes_up     bigint NOT NULL,
+	bytes_down   bigint NOT NULL,
+	internal     text NOT NULL
+) PARTITION BY RANGE (ts);
+CREATE UNIQUE INDEX records_place ON records (tenant, chain_id, seq, ts);
+CREATE INDEX records_chain_time ON records (tenant, chain_id, ts, seq);
+CREATE INDEX records_id      ON records (tenant, receipt_id) WHERE receipt_id IS NOT NULL;
+CREATE INDEX records_time    ON records (tenant, ts, chain_id, seq) WHERE receipt_id IS NOT NULL;
+CREATE INDEX records_trace   ON records (tenant, trace_id, ts, chain_id, seq) WHERE receipt_id IS NOT NULL;
+CREATE INDEX records_host    ON records (tenant, host, ts, chain_id, seq) WHERE receipt_id IS NOT NULL;
+CREATE INDEX records_agent   ON records (tenant, agent, ts, chain_id, seq) WHERE receipt_id IS NOT NULL;
+CREATE INDEX records_reason  ON records (tenant, reason, ts, chain_id, seq) WHERE receipt_id IS NOT NULL AND reason <> 'ok';
+CREATE INDEX records_outcome ON records (tenant, outcome, ts, chain_id, seq) WHERE receipt_id IS NOT NULL AND outcome <> 'forwarded';
+
+-- What no month's partition takes: records of a sidecar whose clock is far off,
+-- and of months that are not made yet.
+CREATE TABLE records_default PARTITION OF records DEFAULT;
+
+-- +goose StatementBegin
+CREATE FUNCTION signet_make_partitions(first date, months integer) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+	month date := date_trunc('month', first);
+	since timestamptz;
+	until timestamptz;
+	name  text;
+BEGIN
+	PERFORM pg_advisory_xact_lock(7331190042);
+	FOR i IN 1..months LOOP
+		since := month::timestamp AT TIME ZONE 'UTC';
+		until := (month + interval '1 month') AT TIME ZONE 'UTC';
+		name := 'records_' || to_char(month, 'YYYY_MM');
+		IF to_regclass(name) IS NULL THEN
+			EXECUTE format('CREATE TABLE %I (LIKE records INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name);
+			LOCK TABLE records_default IN ACCESS EXCLUSIVE MODE;
+			EXECUTE format('WITH moved AS (DELETE FROM records_default WHERE ts >= %L AND ts < %L RETURNING *) INSERT INTO %I SELECT * FROM moved',
+				since, until, name);
+			EXECUTE format('ALTER TABLE records ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name, since, until);
+		END IF;
+		month := month + interval '1 month';
+	END LOOP;
+END
+$$;
+-- +goose StatementEnd
+REVOKE ALL ON FUNCTION signet_make_partitions(date, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION signet_make_partitions(date, integer) TO signet_app;
+
+CREATE TABLE rollups (
+	tenant     text COLLATE "C" NOT NULL,
+	hour       timestamptz NOT NULL,
+	agent      text COLLATE "C" NOT NULL,
+	outcome    text COLLATE "C" NOT NULL,
+	reason     text COLLATE "C" NOT NULL,
+	exchanges  bigint NOT NULL,
+	bytes_up   bigint NOT NULL,
+	bytes_down bigint NOT NULL,
+	vex        bigint NOT NULL,
+	fu         bigint NOT NULL,
+	PRIMARY KEY (tenant, hour, agent, outcome, reason)
+) WITH (fillfactor = 50);
+
+CREATE TABLE logs (
+	tenant     text COLLATE "C" PRIMARY KEY REFERENCES tenants,
+	size       bigint NOT NULL,
+	root       bytea NOT NULL CHECK (length(root) = 32),
+	checkpoint bytea,
+	at         timestamptz
+);
+
+CREATE TABLE log_queue (
+	id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	tenant    text COLLATE "C" NOT NULL,
+	chain_id  uuid NOT NULL,
+	first_seq bigint NOT NULL,
+	records   bigint NOT NULL CHECK (records > 0)
+);
+CREATE INDEX log_queue_of_tenant ON log_queue (tenant, id);
+
+CREATE TABLE log_runs (
+	tenant    text COLLATE "C" NOT NULL,
+	start     bigint NOT NULL,
+	chain_id  uuid NOT NULL,
+	first_seq bigint NOT NULL,
+	records   bigint NOT NULL CHECK (records > 0),
+	PRIMARY KEY (tenant, start),
+	UNIQUE (tenant, chain_id, first_seq)
+);
+
+CREATE TABLE log_tiles (
+	tenant text COLLATE "C" NOT NULL,
+	level  smallint NOT NULL,
+	n      bigint NOT NULL,
+	data   bytea NOT NULL,
+	PRIMARY KEY (tenant, level, n)
+);
+ALTER TABLE log_tiles ALTER COLUMN data SET STORAGE EXTERNAL; -- hashes do not compress
+
+CREATE TABLE alarms (
+	tenant   text COLLATE "C" NOT NULL,
+	alarm_id uuid NOT NULL,
+	kind     text NOT NULL,
+	chain_id uuid NOT NULL,
+	seq      bigint NOT NULL,
+	message  text NOT NULL,
+	raised   timestamptz NOT NULL,
+	last     timestamptz NOT NULL,
+	cleared  timestamptz,
+	PRIMARY KEY (tenant, alarm_id),
+	FOREIGN KEY (tenant, chain_id) REFERENCES chains
+);
+CREATE UNIQUE INDEX alarms_open ON alarms (tenant, chain_id, kind) WHERE cleared IS NULL;
+CREATE INDEX alarms_of_chain ON alarms (tenant, chain_id, alarm_id);
+
+CREATE TABLE forks (
+	tenant       text COLLATE "C" NOT NULL,
+	chain_id     uuid NOT NULL,
+	seq          bigint NOT NULL,
+	receipt_hash bytea NOT NULL,
+	known_hash   bytea NOT NULL,
+	line         text NOT NULL,
+	received     timestamptz NOT NULL,
+	PRIMARY KEY (tenant, chain_id, seq, receipt_hash),
+	FOREIGN KEY (tenant, chain_id) REFERENCES chains
+);
+CREATE INDEX forks_by_time ON forks (tenant, received);
+
+-- +goose StatementBegin
+DO $$
+DECLARE
+	name text;
+BEGIN
+	FOREACH name IN ARRAY ARRAY['chains', 'chain_keys', 'certificates', 'verifiers', 'records', 'rollups',
+		'logs', 'log_queue', 'log_runs', 'log_tiles', 'alarms', 'forks'] LOOP
+		EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
+		EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
+		EXECUTE format('CREATE POLICY tenant ON %I USING (tenant = current_setting(''signet.tenant'', true))', name);
+	END LOOP;
+END
+$$;
+-- +goose StatementEnd
+
+-- Evidence is added, never changed: no UPDATE of records, and no DELETE but of the
+-- log's queue.
+GRANT SELECT, INSERT ON tenants, chain_keys, records, log_runs, forks TO signet_app;
+GRANT SELECT, INSERT, UPDATE ON tokens, chains, certificates, verifiers, rollups, logs, log_tiles, alarms TO signet_app;
+GRANT SELECT, INSERT, DELETE ON log_queue TO signet_app;

@@ -1,0 +1,178 @@
+package storetest
+
+import (
+	"bytes"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/internal/testkit/chains"
+	"github.com/signet-egress/signet/receipts"
+)
+
+func testRegistration(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	c := register(t, s, "acme", "a", day)
+	again := store.Registration{ID: c.ID, Agent: "a", PublicKey: c.Public(), At: day.Add(time.Hour)}
+	must(t, s.RegisterChain(ctx, "acme", again))
+	other := again
+	other.PublicKey = chains.New("acme", "a", day).Public()
+	wantError(t, "another key", s.RegisterChain(ctx, "acme", other), store.ErrExists)
+	got := get(s.Chain(ctx, "acme", c.ID))(t)
+	same(t, "chain", got, store.Chain{ID: c.ID, Agent: "a", KID: receipts.KeyID(c.Public()), PublicKey: c.Public(), Registered: day})
+	for _, id := range []string{chains.UUID(), "", "no uuid", c.ID[:35] + "'"} {
+		_, err := s.Chain(ctx, "acme", id)
+		wantError(t, "chain "+id, err, store.ErrNotFound)
+	}
+}
+
+func testAppend(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	c := register(t, s, "acme", "a", day)
+	c.Exchanges(4)
+	c.ChangeKey()
+	c.Exchanges(4)
+	c.Stop()
+	received := day.Add(time.Second)
+	first, second := batch(t, c.Lines[:5], received), batch(t, c.Lines[5:], received)
+	first.Build = "v1"
+
+	var moved *store.HeadMovedError
+	if _, err := s.Append(ctx, "acme", second); !errors.As(err, &moved) || moved.Chain.Head.Seq != 0 {
+		t.Fatalf("a batch with a hole before it: %v", err)
+	}
+	must1(t)(s.Append(ctx, "acme", first))
+	if _, err := s.Append(ctx, "acme", first); !errors.As(err, &moved) || moved.Chain.Head.Seq != 5 {
+		t.Fatalf("the same batch again: %v", err)
+	}
+	must(t, s.NoteGap(ctx, "acme", c.ID, day))
+	must(t, s.NoteGap(ctx, "acme", c.ID, day.Add(time.Hour)))
+	same(t, "gap", get(s.Chain(ctx, "acme", c.ID))(t).Gap, day)
+	after := get(s.Append(ctx, "acme", second))(t)
+	want := store.Chain{
+		ID: c.ID, Agent: "a", Build: "v1", KID: receipts.KeyID(c.Public()), PublicKey: c.Public(), Registered: day,
+		Head: store.Head{Seq: 11, Hash: c.Head().ReceiptHash}, HeadTS: c.Head().TS, Received: received, CleanStop: true,
+	}
+	got := get(s.Chain(ctx, "acme", c.ID))(t)
+	same(t, "chain", got, want)
+	after.Gap = time.Time{}
+	same(t, "returned chain", after, want)
+	same(t, "keys", len(get(s.ChainKeys(ctx, "acme", c.ID))(t)), 2)
+
+	hashes := get(s.Hashes(ctx, "acme", c.ID, 5, 100))(t)
+	same(t, "hashes", len(hashes), 7)
+	same(t, "hash", hashes[11], c.Head().ReceiptHash)
+	lines := get(s.Range(ctx, "acme", c.ID, 4, 5))(t)
+	for i, want := range c.Lines[3:8] {
+		if !bytes.Equal(lines[i].Line, want) {
+			t.Errorf("line %d is %s", i, lines[i].Line)
+		}
+	}
+	if _, err := s.Append(ctx, "acme", batch(t, chains.New("acme", "a", day).Lines, day)); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a chain that is not registered: %v", err)
+	}
+
+	_, _, err := s.Verifier(ctx, "acme", c.ID)
+	wantError(t, "no verifier", err, store.ErrNotFound)
+	must(t, s.SaveVerifier(ctx, "acme", c.ID, 5, []byte("five")))
+	must(t, s.SaveVerifier(ctx, "acme", c.ID, 4, []byte("four")))
+	seq, state, err := s.Verifier(ctx, "acme", c.ID)
+	if seq != 5 || string(state) != "five" || err != nil {
+		t.Errorf("the verifier is %d %q, %v", seq, state, err)
+	}
+}
+
+// Of all who append the same records at once, one does.
+func testRace(t *testing.T, s store.Store) {
+	c := register(t, s, "acme", "a", day)
+	c.Exchanges(20)
+	b := batch(t, c.Lines, day)
+	var group sync.WaitGroup
+	results := make(chan error, 8)
+	for range cap(results) {
+		group.Go(func() {
+			_, err := s.Append(t.Context(), "acme", b)
+			results <- err
+		})
+	}
+	group.Wait()
+	close(results)
+	done := 0
+	for err := range results {
+		var moved *store.HeadMovedError
+		switch {
+		case err == nil:
+			done++
+		case !errors.As(err, &moved):
+			t.Errorf("append: %v", err)
+		}
+	}
+	same(t, "appended", done, 1)
+	same(t, "records", len(get(s.Range(t.Context(), "acme", c.ID, 1, 0))(t)), 21)
+	same(t, "exchanges", total(t, s, "acme").Exchanges, 20)
+}
+
+// A seq is taken once, whatever the month of its ts.
+func testMonths(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	must(t, s.Maintain(ctx, day))
+	c := register(t, s, "acme", "a", day.Add(11*time.Hour+29*time.Minute+59*time.Second))
+	c.Step = time.Second
+	c.Exchanges(3) // 23:59:59 on the last of February, and then March
+	fork := c.Fork(1)
+	appendAll(t, s, c)
+	fork.Now = day
+	fork.Exchanges(2)
+	var moved *store.HeadMovedError
+	if _, err := s.Append(ctx, "acme", batch(t, fork.Lines[1:], day)); !errors.As(err, &moved) {
+		t.Fatalf("a fork into another month: %v", err)
+	}
+	same(t, "hash", get(s.Hashes(ctx, "acme", c.ID, 2, 2))(t)[2], receipts.Hash(core(t, c.Lines[1])))
+	same(t, "records", len(get(s.Range(ctx, "acme", c.ID, 1, 0))(t)), 4)
+
+	// Clocks may say anything; the years 1970 and 9999 are records' limits.
+	for _, at := range []time.Time{time.Unix(60, 0), time.Date(9999, 12, 31, 23, 0, 0, 0, time.UTC)} {
+		far := register(t, s, "acme", "a", at)
+		far.Exchanges(2)
+		appendAll(t, s, far)
+		got := get(s.Record(ctx, "acme", far.ID, 3))(t)
+		same(t, "ts", got.TS, far.Head().TS)
+	}
+	must(t, s.Maintain(ctx, time.Unix(0, 0)))
+}
+
+func core(t *testing.T, line []byte) []byte {
+	t.Helper()
+	r, err := receipts.Decode(line)
+	must(t, err)
+	return receipts.AppendCore(nil, r)
+}
+
+func testQuiet(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	never, stopped, alive := register(t, s, "acme", "a", day), register(t, s, "acme", "a", day), register(t, s, "acme", "a", day)
+	stopped.Stop()
+	appendAll(t, s, stopped)
+	beat := store.Beat{At: day.Add(10 * time.Minute), Seq: 1, Skew: -1500 * time.Millisecond}
+	must(t, s.Beat(ctx, "acme", alive.ID, beat))
+	got := get(s.Chain(ctx, "acme", alive.ID))(t)
+	same(t, "beat", got.Beat, beat)
+	same(t, "last sign", got.LastSign(), beat.At)
+	quiet := func(from, to time.Time) (ids []string) {
+		for _, c := range get(s.ListChains(ctx, "acme", store.ChainQuery{Quiet: store.Period{From: from, To: to}}))(t) {
+			ids = append(ids, c.ID)
+		}
+		return ids
+	}
+	same(t, "quiet", quiet(time.Time{}, day.Add(5*time.Minute)), []string{never.ID})
+	same(t, "quiet since", quiet(day.Add(5*time.Minute), day.Add(time.Hour)), []string{alive.ID})
+	must(t, s.NoteGap(ctx, "acme", alive.ID, day))
+	gaps := get(s.ListChains(ctx, "acme", store.ChainQuery{Gap: day.Add(time.Minute)}))(t)
+	same(t, "gaps", len(gaps), 1)
+	same(t, "chains", len(get(s.ListChains(ctx, "acme", store.ChainQuery{Limit: 2}))(t)), 2)
+	newest := get(s.ListChains(ctx, "acme", store.ChainQuery{Agent: "a", After: alive.ID}))(t)
+	same(t, "after", newest[0].ID, stopped.ID)
+	wantError(t, "no chain", s.Beat(ctx, "acme", chains.UUID(), beat), store.ErrNotFound)
+}

@@ -1,0 +1,102 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/internal/testkit/chains"
+	"github.com/signet-egress/signet/receipts"
+)
+
+// pile is a growth that only counts, and keeps the leaves in one tile.
+func pile(_ context.Context, old store.LogState, leaves [][32]byte, tile func(int, int64) ([]byte, error)) (store.Growth, error) {
+	data, err := tile(0, 0)
+	if old.Size > 0 && err != nil {
+		return store.Growth{}, err
+	}
+	data = bytes.Clone(data)
+	for _, leaf := range leaves {
+		data = append(data, leaf[:]...)
+	}
+	state := store.LogState{Size: old.Size + int64(len(leaves)), Root: sha256.Sum256(data), Checkpoint: []byte("signed"), At: day}
+	return store.Growth{State: state, Tiles: []store.Tile{{Data: data}}}, nil
+}
+
+func testLog(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	same(t, "empty", get(s.LogState(ctx, "acme"))(t), store.LogState{})
+	_, err := s.Tile(ctx, "acme", 0, 0)
+	wantError(t, "no tile", err, store.ErrNotFound)
+	same(t, "nothing to take", get(s.Sequence(ctx, "acme", 100, pile))(t), 0)
+
+	a, b := register(t, s, "acme", "a", day), register(t, s, "acme", "b", day)
+	a.Exchanges(9)
+	b.Exchanges(4)
+	must1(t)(s.Append(ctx, "acme", batch(t, a.Lines[:6], day)))
+	appendAll(t, s, b)
+	must1(t)(s.Append(ctx, "acme", batch(t, a.Lines[6:], day)))
+	same(t, "taken", get(s.Sequence(ctx, "acme", 8, pile))(t), 6)
+	_, err = s.LeafIndex(ctx, "acme", b.ID, 1)
+	wantError(t, "not logged", err, store.ErrNotFound)
+	failure := errors.New("any")
+	_, err = s.Sequence(ctx, "acme", 100, func(context.Context, store.LogState, [][32]byte, func(int, int64) ([]byte, error)) (store.Growth, error) {
+		return store.Growth{}, failure
+	})
+	wantError(t, "a failed growth", err, failure)
+	same(t, "taken", get(s.Sequence(ctx, "acme", 100, pile))(t), 9)
+
+	lines := slices.Concat(a.Lines[:6], b.Lines, a.Lines[6:])
+	leaves := get(s.LogEntries(ctx, "acme", 0, 100))(t)
+	tile := get(s.Tile(ctx, "acme", 0, 0))(t)
+	for i, line := range lines {
+		r, err := receipts.Decode(line)
+		must(t, err)
+		place := r.RecordHead().Chain
+		same(t, "index", get(s.LeafIndex(ctx, "acme", place.ID, place.Seq))(t), int64(i))
+		want := sha256.Sum256(receipts.AppendCore(nil, r))
+		same(t, "entry", leaves[i], store.Leaf{Hash: want, Chain: place.ID, Seq: place.Seq})
+		same(t, "in the tile", tile[32*i:32*i+32], want[:])
+	}
+	same(t, "entries from within", get(s.LogEntries(ctx, "acme", 4, 5))(t), leaves[4:9])
+	same(t, "entries behind the end", get(s.LogEntries(ctx, "acme", 15, 5))(t), nil)
+	state := get(s.LogState(ctx, "acme"))(t)
+	same(t, "state", state, store.LogState{Size: 15, Root: sha256.Sum256(tile), Checkpoint: []byte("signed"), At: day})
+}
+
+func testAlarms(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	c := register(t, s, "acme", "a", day)
+	first := store.Alarm{ID: chains.UUID(), Kind: store.AlarmSilent, Chain: c.ID, Message: "one", Raised: day}
+	again := store.Alarm{ID: chains.UUID(), Kind: store.AlarmSilent, Chain: c.ID, Seq: 2, Message: "two", Raised: day.Add(time.Minute)}
+	other := store.Alarm{ID: chains.UUID(), Kind: store.AlarmFork, Chain: c.ID, Seq: 3, Message: "three", Raised: day}
+	same(t, "new", get(s.Raise(ctx, "acme", first))(t), true)
+	same(t, "again", get(s.Raise(ctx, "acme", again))(t), false)
+	same(t, "another kind", get(s.Raise(ctx, "acme", other))(t), true)
+	first.Last, first.Seq, first.Message, other.Last = again.Raised, 2, "two", day
+	same(t, "alarms", get(s.ListAlarms(ctx, "acme", store.AlarmQuery{Open: true}))(t), []store.Alarm{other, first})
+	must(t, s.Clear(ctx, "acme", c.ID, store.AlarmSilent, day.Add(time.Hour)))
+	must(t, s.Clear(ctx, "acme", c.ID, store.AlarmGap, day))
+	first.Cleared = day.Add(time.Hour)
+	same(t, "open", get(s.ListAlarms(ctx, "acme", store.AlarmQuery{Open: true}))(t), []store.Alarm{other})
+	same(t, "after", get(s.ListAlarms(ctx, "acme", store.AlarmQuery{Chain: c.ID, After: other.ID}))(t), []store.Alarm{first})
+	again.ID = chains.UUID()
+	same(t, "raised anew", get(s.Raise(ctx, "acme", again))(t), true)
+
+	c.Exchanges(150)
+	for i, line := range c.Lines {
+		hash := receipts.Hash(core(t, line))
+		f := store.Fork{Chain: c.ID, Seq: int64(i + 1), Hash: hash, Known: hash, Line: line, Received: day.Add(time.Duration(i) * time.Second)}
+		must(t, s.AddFork(ctx, "acme", f))
+		must(t, s.AddFork(ctx, "acme", f))
+	}
+	forks := get(s.Forks(ctx, "acme", c.ID))(t)
+	same(t, "forks", len(forks), 100)
+	same(t, "newest fork", forks[0].Seq, 100)
+	same(t, "evidence", string(forks[99].Line), string(c.Lines[0]))
+}

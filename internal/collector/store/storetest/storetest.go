@@ -1,0 +1,124 @@
+// Package storetest is what every store must do, whatever database it is.
+package storetest
+
+import (
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/internal/testkit/chains"
+	"github.com/signet-egress/signet/receipts"
+)
+
+// Run runs the suite. open returns a store without tenants, which is closed by
+// the test.
+func Run(t *testing.T, open func(t *testing.T) store.Store) {
+	tests := map[string]func(t *testing.T, s store.Store){
+		"directory":    testDirectory,
+		"certificates": testCertificates,
+		"registration": testRegistration,
+		"append":       testAppend,
+		"race":         testRace,
+		"months":       testMonths,
+		"receipts":     testReceipts,
+		"pages":        testPages,
+		"spans":        testSpans,
+		"rollups":      testRollups,
+		"log":          testLog,
+		"alarms":       testAlarms,
+		"quiet":        testQuiet,
+		"tenants":      testTenants,
+		"foreign text": testForeignText,
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			create(t, s, "acme")
+			test(t, s)
+		})
+	}
+}
+
+// day is when the suite's records were made; a leap day shows who adds months.
+var day = time.Date(2028, 2, 29, 12, 30, 0, 0, time.UTC)
+
+func create(t *testing.T, s store.Store, tenant string) {
+	t.Helper()
+	must(t, s.CreateTenant(t.Context(), store.Tenant{Name: tenant, Created: day}))
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func get[T any](found T, err error) func(t *testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		must(t, err)
+		return found
+	}
+}
+
+func wantError(t *testing.T, what string, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s: got %v, want %v", what, err, want)
+	}
+}
+
+func same[T any](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%s: got\n%+v\nwant\n%+v", what, got, want)
+	}
+}
+
+// register begins a chain that the store knows.
+func register(t *testing.T, s store.Store, tenant, agent string, at time.Time) *chains.Chain {
+	t.Helper()
+	c := chains.New(tenant, agent, at)
+	must(t, s.RegisterChain(t.Context(), tenant, store.Registration{ID: c.ID, Agent: agent, PublicKey: c.Public(), At: at}))
+	return c
+}
+
+// batch is lines as verified records that follow a head.
+func batch(t *testing.T, lines [][]byte, received time.Time) *store.Batch {
+	t.Helper()
+	b := &store.Batch{Received: received}
+	for _, line := range lines {
+		r, err := receipts.Decode(line)
+		must(t, err)
+		row := store.NewRecord(r, line, received)
+		if place := r.RecordHead().Chain; b.Chain == "" {
+			b.Chain, b.After = place.ID, store.Head{Seq: place.Seq - 1, Hash: place.Prev}
+		}
+		if e, ok := r.(*receipts.Event); ok && e.Key != nil {
+			pub, err := receipts.DecodeKey(e.Key.PublicKey)
+			must(t, err)
+			b.Keys = append(b.Keys, store.Key{KID: e.Key.KID, PublicKey: pub, FromSeq: row.Seq + 1})
+		}
+		if g, ok := r.(*receipts.Genesis); ok {
+			b.Build = g.Build
+		}
+		b.Records = append(b.Records, row)
+	}
+	return b
+}
+
+// appendAll stores a whole chain.
+func appendAll(t *testing.T, s store.Store, c *chains.Chain) {
+	t.Helper()
+	must1(t)(s.Append(t.Context(), c.Tenant, batch(t, c.Lines, day)))
+}
+
+func must1(t *testing.T) func(any, error) {
+	return func(_ any, err error) {
+		t.Helper()
+		must(t, err)
+	}
+}
