@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -49,6 +50,46 @@ func BenchmarkExchange(b *testing.B) {
 				b.Fatalf("status %d", answer.status)
 			}
 		})
+	}
+}
+
+// BenchmarkServed is the same with the agent's end of it: a kept-alive connection
+// over loopback, and the server that reads it.
+func BenchmarkServed(b *testing.B) {
+	p := newMemoryProxy(b, slog.DiscardHandler)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := NewServer(p)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	request := []byte("GET http://up.example/v1/answer?n=1 HTTP/1.1\r\nHost: up.example\r\nUser-Agent: agent/1.0\r\n" +
+		"Accept: application/json\r\nAccept-Encoding: gzip\r\nAuthorization: Bearer " + strings.Repeat("x", 160) + "\r\n\r\n")
+	answer := bufio.NewReader(c)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Write(request); err != nil {
+			b.Fatal(err)
+		}
+		resp, err := http.ReadResponse(answer, nil)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			b.Fatal(resp, err)
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			b.Fatal(err)
+		}
+	}
+	_ = c.Close()
+	if err := server.Shutdown(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	if err := <-served; err != nil {
+		b.Fatal(err)
 	}
 }
 

@@ -16,7 +16,10 @@ const minBodyRate = 64 // bytes per second
 
 // lingering is how long the rest of a request body is read that nobody wants any
 // more, so that the agent reads the answer before it meets a closed connection.
-const lingering = time.Second
+const (
+	lingering      = time.Second
+	lingeringBytes = 1 << 20 // where a whole connection is given up
+)
 
 // movingBody fails a request body that stands still or drips.
 type movingBody struct {

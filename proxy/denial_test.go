@@ -68,6 +68,7 @@ deny:
 			must(t, err)
 			answer, err := io.ReadAll(conn)
 			must(t, err)
+			must(t, conn.Close())
 			r := b.only()
 			golden(t, filepath.Join("testdata", "denials", c.name+".http"), b.mask(string(answer), r.ReceiptID))
 			if r.Outcome != c.outcome || r.Policy.Reason != c.reason {

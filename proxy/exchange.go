@@ -17,12 +17,11 @@ import (
 	"github.com/signet-egress/signet/resolver"
 )
 
-// Limits of a request head that net/http does not set itself.
+// Limits of a request head on any protocol; package framing has those of HTTP/1.
 const (
-	maxRequestTarget = 8 << 10  // bytes; request line, security behaviour 12
-	maxFields        = 100      // header fields
-	maxQueryParams   = 1000     // parameters
-	maxHeaderBytes   = 32 << 10 // header block
+	maxRequestTarget = 8 << 10 // bytes
+	maxFields        = 100     // header fields
+	maxQueryParams   = 1000    // parameters
 )
 
 // exchange is one request and its answer, or one tunnel, on its way through the
@@ -92,8 +91,8 @@ func (p *Proxy) accept(w http.ResponseWriter, r *http.Request) *exchange {
 		Count:     1,
 		Detail:    &receipts.Detail{Started: now},
 	}
-	if r.Method == http.MethodConnect {
-		x.end = &connectEnd{w: w}
+	if r.Method == http.MethodConnect || refusalOf(r.Context()) != nil {
+		x.end = &lastEnd{w: w}
 	} else {
 		x.end = &answerEnd{w: w, r: r, rc: http.NewResponseController(w)}
 	}
@@ -125,6 +124,9 @@ func newReceiptID() string {
 // parse makes the one target that policy, resolver, dialer, SNI, Host and
 // receipt use.
 func (x *exchange) parse() error {
+	if refusal := refusalOf(x.r.Context()); refusal != nil {
+		return refuseHead(refusal)
+	}
 	target, err := x.parseTarget()
 	if err != nil {
 		return deny(policy.TargetMalformed, err.Error(), err)

@@ -219,8 +219,8 @@ func (x *exchange) carryFailure(ctx context.Context, err error) *denial {
 	if x.sent != nil && errors.Is(x.sent.failed(), errOverBytes) {
 		return x.overRequestBytes(fail)
 	}
-	if x.misframed() && ctx.Err() == nil {
-		return fail(policy.TargetMalformed, "the request body is not chunked as RFC 9112, section 7.1, has it", err)
+	if refusal := misframed(x.r.Context()); refusal != nil && x.sent != nil && x.sent.failed() != nil {
+		return fail(policy.TargetMalformed, refusal.Detail, err)
 	}
 	if ctx.Err() != nil || x.sent != nil && x.sent.failed() != nil {
 		return fail(policy.ClientAborted, "the request was not sent to its end", err)
@@ -235,17 +235,6 @@ func (x *exchange) carryFailure(ctx context.Context, err error) *denial {
 		return fail(policy.UpstreamFailed, "the upstream's certificate could not be verified", err)
 	}
 	return fail(policy.UpstreamFailed, "the connection to the upstream failed", err)
-}
-
-// misframed reports whether the chunks of the agent's body are malformed. net/http
-// has no type for that: it is what remains without the connection's own errors.
-func (x *exchange) misframed() bool {
-	if x.sent == nil || x.r.ProtoMajor != 1 || x.r.ContentLength >= 0 {
-		return false
-	}
-	err := x.sent.failed()
-	_, network := errors.AsType[net.Error](err)
-	return err != nil && !network && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, http.ErrBodyReadAfterClose)
 }
 
 func isCertificateError(err error) bool {

@@ -52,11 +52,11 @@ func newInnerServer(p *Proxy) *innerServer {
 
 // serve hands a connection over; the server closes it in the end. Only as a bare
 // *tls.Conn does net/http take it for h2.
-func (s *innerServer) serve(c *tls.Conn, t *tunnel) error {
+func (s *innerServer) serve(c *tls.Conn) error {
 	if c.ConnectionState().NegotiatedProtocol == "h2" {
 		return s.queue.put(c)
 	}
-	return s.queue.put(&servedConn{Conn: c, proxy: s.proxy, tunnel: t})
+	return s.queue.put(newServedConn(c, s.proxy.Timeouts))
 }
 
 func (s *innerServer) shutdown(ctx context.Context) error { return s.http.Shutdown(ctx) }

@@ -120,7 +120,7 @@ func (x *exchange) intercept(ctx context.Context) error {
 	if err := x.handshake(ctx, secure); err != nil {
 		return t.because(err)
 	}
-	if err := x.p.inner.serve(secure, t); err != nil {
+	if err := x.p.inner.serve(secure); err != nil {
 		return t.because(fail(policy.Internal, "", err))
 	}
 	<-t.closed

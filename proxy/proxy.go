@@ -103,6 +103,9 @@ type Timeouts struct {
 	// upstream has; 1 s. TLS has told it to by then. Later the half-close is passed
 	// on: whoever waits for it would wait for ever.
 	HalfClose time.Duration
+	// Farewell is how long an exchange goes on when the agent has closed its side; 5 s.
+	// It may still read, and one that has left for good looks the same.
+	Farewell time.Duration
 	// Recheck is the shortest time between two looks at a standing connection's
 	// name, whatever its TTL; 10 s: one tunnel must not become a query a second.
 	Recheck time.Duration
@@ -116,6 +119,7 @@ func (t Timeouts) withDefaults() Timeouts {
 	t.BodyStall = cmp.Or(t.BodyStall, time.Minute)
 	t.Recheck = cmp.Or(t.Recheck, 10*time.Second)
 	t.HalfClose = cmp.Or(t.HalfClose, time.Second)
+	t.Farewell = cmp.Or(t.Farewell, 5*time.Second)
 	return t
 }
 

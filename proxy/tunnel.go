@@ -41,20 +41,32 @@ func (x *exchange) tunnelThrough(ctx context.Context) error {
 
 // hijack takes the agent's connection over and writes first to it.
 func (x *exchange) hijack(first string) (*agentConn, error) {
-	conn, rw, err := http.NewResponseController(x.w).Hijack()
+	agent, err := takeOver(x.w)
 	if err != nil {
 		return nil, fail(policy.Internal, "", err)
-	}
-	_ = conn.SetDeadline(time.Time{}) // the server's own deadlines end here
-	agent := &agentConn{Conn: conn}
-	if n := rw.Reader.Buffered(); n > 0 {
-		early, _ := rw.Peek(n)
-		agent.unread(early)
 	}
 	x.end = &tunnelEnd{agent: agent}
 	if _, err := io.WriteString(agent, first); err != nil {
 		return nil, fail(policy.ClientAborted, "", err)
 	}
+	return agent, nil
+}
+
+// takeOver takes a connection from its server, with what was read ahead.
+func takeOver(w http.ResponseWriter) (*agentConn, error) {
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return nil, err
+	}
+	agent := &agentConn{Conn: conn}
+	if served, ok := conn.(*servedConn); ok {
+		agent.Conn, agent.ahead = served.takeOver()
+	}
+	if n := rw.Reader.Buffered(); n > 0 {
+		early, _ := rw.Peek(n)
+		agent.unread(early)
+	}
+	_ = agent.SetDeadline(time.Time{}) // the server's own deadlines end here
 	return agent, nil
 }
 
@@ -77,8 +89,10 @@ func (c *agentConn) Read(b []byte) (int, error) {
 }
 
 // CloseWrite passes a half-close on, over TCP or TLS.
-func (c *agentConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+func (c *agentConn) CloseWrite() error { return closeWrite(c.Conn) }
+
+func closeWrite(c net.Conn) error {
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
 	return nil
@@ -87,28 +101,31 @@ func (c *agentConn) CloseWrite() error {
 // tcpOf is the TCP connection that c is, which splice(2) wants; nil where TLS
 // lies between.
 func tcpOf(c net.Conn) *net.TCPConn {
-	if s, ok := c.(*servedConn); ok {
-		c = s.Conn
-	}
 	t, _ := c.(*net.TCPConn)
 	return t
 }
 
-// connectEnd is the end of a CONNECT that was not answered yet.
-type connectEnd struct{ w http.ResponseWriter }
+// lastEnd is the end of a CONNECT that was not answered yet, and of a request
+// that cannot be read: with a denial, the connection ends too.
+type lastEnd struct{ w http.ResponseWriter }
 
-func (*connectEnd) flush()   {}
-func (*connectEnd) release() {}
+func (*lastEnd) flush()   {}
+func (*lastEnd) release() {}
 
-func (e *connectEnd) refuse(a *answerTo) {
-	conn, _, err := http.NewResponseController(e.w).Hijack()
+// refuse reads on for a moment, so that the agent reads the answer before it
+// meets a reset for what it still sends.
+func (e *lastEnd) refuse(a *answerTo) {
+	agent, err := takeOver(e.w)
 	if err != nil {
 		a.writeTo(e.w)
 		return
 	}
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-	_, _ = conn.Write(a.raw())
-	_ = conn.Close()
+	_ = agent.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := agent.Write(a.raw()); err == nil && agent.CloseWrite() == nil {
+		_ = agent.SetReadDeadline(time.Now().Add(lingering))
+		_, _ = io.CopyN(io.Discard, agent, lingeringBytes)
+	}
+	_ = agent.Close()
 }
 
 // tunnelEnd is the end of a connection that was taken over: its close.

@@ -39,13 +39,14 @@ var plan = map[string]room{
 
 	// The pipeline.
 	"proxy": {
-		own:     []string{"internal/policy", "proxy/mitm", "receipts", "resolver"},
+		own:     []string{"internal/policy", "proxy/framing", "proxy/mitm", "receipts", "resolver"},
 		modules: []string{"github.com/google/uuid", "golang.org/x/net/http", "golang.org/x/sys/unix", "golang.org/x/time/rate"},
 		tests: []string{
 			"github.com/coder/websocket", "golang.org/x/net/http2", "golang.org/x/sync",
 			"internal/ruleset", "receipts/journal",
 		},
 	},
+	"proxy/framing": {own: []string{"internal/policy"}, outside: []string{"net", "os", "os/exec", "syscall"}},
 	"proxy/mitm": {
 		own:     []string{"internal/durable"},
 		modules: []string{"golang.org/x/sync", "golang.org/x/time/rate"},

@@ -39,7 +39,7 @@ func TestBadHeads(t *testing.T) {
 		"decimal address":        {"GET http://2130706433/ HTTP/1.1\r\n" + host + "\r\n", 400, "HEL_TARGET_MALFORMED"},
 		"octal address":          {"GET http://0177.0.0.1/ HTTP/1.1\r\n" + host + "\r\n", 400, "HEL_TARGET_MALFORMED"},
 		"other scheme":           {"GET gopher://" + authority + "/ HTTP/1.1\r\n" + host + "\r\n", 400, "HEL_TARGET_MALFORMED"},
-		"no transfer coding":     {"POST http://" + authority + "/ HTTP/1.1\r\n" + host + "Transfer-Encoding: xchunked\r\n\r\n", 501, "HEL_TARGET_MALFORMED"},
+		"no transfer coding":     {"POST http://" + authority + "/ HTTP/1.1\r\n" + host + "Transfer-Encoding: xchunked\r\n\r\n", 400, "HEL_TARGET_MALFORMED"},
 		"two lengths":            {"POST http://" + authority + "/ HTTP/1.1\r\n" + host + "Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "HEL_TARGET_MALFORMED"},
 		"blank before the colon": {"GET http://" + authority + "/ HTTP/1.1\r\n" + host + "X-A : b\r\n\r\n", 400, "HEL_TARGET_MALFORMED"},
 		"NUL in a field":         {"GET http://" + authority + "/ HTTP/1.1\r\n" + host + "X-A: b\x00\r\n\r\n", 400, "HEL_TARGET_MALFORMED"},

@@ -36,9 +36,22 @@ var hostileHeads = map[string]struct {
 	"length in hexadecimal":           {"POST http://AT/ HTTP/1.1\r\nHost: AT\r\nContent-Length: 0x5\r\n\r\nhello", 400, malformedTarget},
 	"length with a blank":             {"POST http://AT/ HTTP/1.1\r\nHost: AT\r\nContent-Length: 5 5\r\n\r\nhello", 400, malformedTarget},
 	"length as a list":                {"POST http://AT/ HTTP/1.1\r\nHost: AT\r\nContent-Length: 5, 6\r\n\r\nhello", 400, malformedTarget},
-	"two codings":                     {"POST http://AT/ HTTP/1.1\r\nHost: AT\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501, malformedTarget},
-	"chunked twice":                   {"POST http://AT/ HTTP/1.1\r\nHost: AT\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501, malformedTarget},
+	"two codings":                     {"POST http://AT/ HTTP/1.1\r\nHost: AT\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400, malformedTarget},
+	"chunked twice":                   {"POST http://AT/ HTTP/1.1\r\nHost: AT\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, malformedTarget},
 	"another coding":                  {"POST http://AT/ HTTP/1.1\r\nHost: AT\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n", 400, malformedTarget},
+	"chunked in capitals":             {"POST http://AT/ HTTP/1.1\r\nHost: AT\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\n", 400, malformedTarget},
+	"chunked in HTTP/1.0":             {"POST http://AT/ HTTP/1.0\r\nHost: AT\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, malformedTarget},
+	"length and chunked":              {"POST http://AT/ HTTP/1.1\r\nHost: AT\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, malformedTarget},
+	"equal lengths":                   {"POST http://AT/ HTTP/1.1\r\nHost: AT\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello", 400, malformedTarget},
+	"another host":                    {"GET http://AT/ HTTP/1.1\r\nHost: evil.test\r\n\r\n", 400, malformedTarget},
+	"another host for CONNECT":        {"CONNECT opaque.test:443 HTTP/1.1\r\nHost: evil.test:443\r\n\r\n", 400, malformedTarget},
+	"CONNECT without Host":            {"CONNECT opaque.test:443 HTTP/1.1\r\n\r\n", 400, malformedTarget},
+	"CONNECT with content":            {"CONNECT opaque.test:443 HTTP/1.1\r\nHost: opaque.test:443\r\nContent-Length: 5\r\n\r\nhello", 400, malformedTarget},
+	"bare line feeds":                 {"GET http://AT/ HTTP/1.1\nHost: AT\n\n", 400, malformedTarget},
+	"bare carriage return":            {"GET http://AT/ HTTP/1.1\r\nHost: AT\r\nX-A: b\rX-B: c\r\n\r\n", 400, malformedTarget},
+	"folded line":                     {"GET http://AT/ HTTP/1.1\r\nHost: AT\r\nX-A: b\r\n c\r\n\r\n", 400, malformedTarget},
+	"name beyond ASCII":               {"GET http://AT/ HTTP/1.1\r\nHost: AT\r\nX-\u00e9: b\r\n\r\n", 400, malformedTarget},
+	"an empty line first":             {"\r\nGET http://AT/ HTTP/1.1\r\nHost: AT\r\n\r\n", 400, malformedTarget},
 	"a WebSocket without a rule":      {"GET http://AT/ HTTP/1.1\r\nHost: AT\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", 403, "HEL_SCHEME_NOT_ALLOWED"},
 	"1001 query parameters":           {"GET http://AT/?" + strings.Repeat("a&", 1000) + "a HTTP/1.1\r\nHost: AT\r\n\r\n", 414, "LIMIT_EXCEEDED"},
 }
@@ -125,13 +138,12 @@ func exchange(t *testing.T, proxy, request string) (*http.Response, string) {
 	return resp, string(body)
 }
 
-// What an agent says of itself, of Signet and of the host besides the target
-// does not go on (behaviours 29, 43, 44).
+// What an agent says of itself and of Signet does not go on (behaviours 43, 44).
 func TestSpoofedFields(t *testing.T) {
 	s := newSite(t, options{})
 	car := s.start()
 	at := strings.TrimPrefix(plain.url(s, ""), "http://")
-	resp, body := exchange(t, car.addr, "GET http://"+at+"/headers HTTP/1.1\r\nHost: evil.test\r\nX-Own: 1\r\nUser-Agent: a\r\n"+
+	resp, body := exchange(t, car.addr, "GET http://"+at+"/headers HTTP/1.1\r\nHost: "+at+"\r\nX-Own: 1\r\nUser-Agent: a\r\n"+
 		"X-Signet-Reason: ok\r\nX-Signet-Receipt: 1\r\nX-Signet-Agent: root\r\nX-Signet-Trace: t-1\r\n"+
 		"X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: evil.test\r\nX-Forwarded-Anything: 1\r\nForwarded: for=1.2.3.4\r\nX-Real-IP: 127.0.0.1\r\n"+
 		"Proxy-Authorization: Basic YTpi\r\nProxy-Connection: keep-alive\r\nKeep-Alive: 1\r\nTE: gzip\r\n\r\n")
