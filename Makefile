@@ -61,6 +61,10 @@ bench: ## Run the benchmarks of the parts (BENCH, BENCHTIME, COUNT), then of who
 	$(GO) test -run='^$$' -bench='$(BENCH)' -benchtime=$(BENCHTIME) -count=$(COUNT) -benchmem -timeout=60m $(PKG)
 	$(GO) run ./test/bench $(BENCHFLAGS)
 
+.PHONY: speed
+speed: ## Measure verify and export with 100,000 records, and their memory with 1,000,000
+	$(GO) test -run='^$$' -bench='^BenchmarkSpeed$$' -benchtime=1x -timeout=60m ./receipts/bundle -speed.records=100000
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME, one after the other
 	@$(GO) test -run='^$$' -list='^Fuzz' -json $(PKG) | \
