@@ -70,7 +70,7 @@ var plan = map[string]room{
 		tests:   []string{"golang.org/x/text/currency"},
 	},
 	"internal/payload": {
-		own: []string{"internal/jsonx", "internal/policy", "internal/strictyaml", "invariants", "invariants/facts"},
+		own: []string{"internal/jsonx", "internal/policy", "internal/strictyaml", "invariants", "invariants/facts", "repair"},
 		modules: []string{
 			"github.com/andybalholm/brotli", "github.com/cockroachdb/apd/v3", "github.com/go-json-experiment/json/jsontext",
 			"github.com/klauspost/compress", "github.com/santhosh-tekuri/jsonschema/v6", "go.yaml.in/yaml/v3", "golang.org/x/text",

@@ -242,7 +242,11 @@ func (c *compiler) repairs(n *yaml.Node) Repairs {
 		return Repairs{}
 	}
 	keys := c.Mapping(n, "repair", repairKeys)
-	return Repairs{Local: c.Truth(keys["local"], "repair.local"), Model: c.Truth(keys["model"], "repair.model")}
+	r := Repairs{Local: c.Truth(keys["local"], "repair.local"), Model: c.Truth(keys["model"], "repair.model")}
+	if r.Model && !r.Local {
+		c.Complain(n, "repair.model needs local: true: a model is asked only where the local repair has no rule")
+	}
+	return r
 }
 
 func (c *compiler) origin(n, missing *yaml.Node) *origin {

@@ -26,8 +26,9 @@ type embedded struct {
 
 // embeddedError is of a text in a string; its offset is within that text.
 type embeddedError struct {
-	at  jsonx.Pointer
-	err error
+	at   jsonx.Pointer
+	text string
+	err  error
 }
 
 func (e *embeddedError) Error() string {
@@ -50,7 +51,7 @@ func parse(data []byte, o jsonx.Options, patterns []jsonx.Pattern) (*document, e
 			}
 			inner, err := jsonx.Parse([]byte(m.Value.Text), o)
 			if err != nil {
-				return nil, &embeddedError{m.Pointer, err}
+				return nil, &embeddedError{m.Pointer, m.Value.Text, err}
 			}
 			d.embedded = append(d.embedded, embedded{m.Pointer, m.Value.Text, inner})
 			d.seen = replaced(d.seen, m.Pointer, inner)

@@ -19,6 +19,7 @@ type Inspector struct {
 	Limit    int      // bytes of one body; the same holds after decompression
 	Budget   *Budget  // of all bodies at one time
 	Facts    Facts    // nil: no fact is known
+	Model    Model    // nil: none is asked
 	Observer Observer // nil: none
 }
 
@@ -56,6 +57,7 @@ type Result struct {
 	Facts    []Used
 	Original *jsonx.Value // what the body was held against; nil: none
 	Repair   *Repair      // nil: nothing was mended
+	Tokens   int64        // that a model took, for a repair that came to nothing too
 	Stages   []Stage
 
 	release func()
@@ -79,7 +81,6 @@ type Repair struct {
 	Before, After string // digests: sha256: and hex
 	Edits         []Edit
 	Model         string
-	Tokens        int64 // that the model took
 }
 
 // Edit is one change of a repair.
@@ -155,6 +156,9 @@ func (i *Inspector) Inspect(ctx context.Context, c *Contract, r *Request) (*Resu
 	}
 	if x.result.Refusal == nil {
 		x.result.Body = x.body
+	}
+	if r := x.result.Repair; r != nil {
+		r.After = digest(x.body)
 	}
 	if i.Observer != nil {
 		i.Observer.Inspected(c, x.result)

@@ -16,7 +16,7 @@ import (
 
 // parse reads the body strictly, whatever its Content-Type says: a service that
 // parses JSON does so, too.
-func (x *inspection) parse(context.Context) *Refusal {
+func (x *inspection) parse(ctx context.Context) *Refusal {
 	x.document = nil
 	d, err := parse(x.body, x.contract.options, x.contract.embedded)
 	if err == nil {
@@ -26,7 +26,10 @@ func (x *inspection) parse(context.Context) *Refusal {
 	if kind := otherType(x.request.Type); kind != "" && !startsJSON(x.body) {
 		return refuse(policy.PayloadNotInspectable, "the body is of type "+strconv.QuoteToASCII(kind)+", and only JSON can be inspected", err)
 	}
-	return refuse(policy.PayloadMalformed, "the body is malformed "+where(err), err)
+	if x.contract.repair == (Repairs{}) || x.result.Repair != nil {
+		return refuse(policy.PayloadMalformed, "the body is malformed "+where(err), err)
+	}
+	return x.mend(ctx, err)
 }
 
 // where says where a text is malformed, and how.

@@ -55,7 +55,7 @@ func (c contract) Inspect(ctx context.Context, b *proxy.Body) (*proxy.Inspected,
 
 // inspected puts a result in the proxy's words, and the receipt's.
 func inspected(r *payload.Result) *proxy.Inspected {
-	in := &proxy.Inspected{Body: r.Body, Raw: r.Raw, CID: r.CID, Release: r.Release}
+	in := &proxy.Inspected{Body: r.Body, Raw: r.Raw, CID: r.CID, FUTokens: r.Tokens, Release: r.Release}
 	if refusal := r.Refusal; refusal != nil {
 		in.Refusal = &proxy.PayloadRefusal{Reason: refusal.Reason, Detail: refusal.Detail, Err: refusal.Err, Busy: refusal.Busy}
 		in.Cut = r.Cut
@@ -67,7 +67,6 @@ func inspected(r *payload.Result) *proxy.Inspected {
 		in.Facts = append(in.Facts, receipts.Fact(f))
 	}
 	if m := r.Repair; m != nil {
-		in.FUTokens = m.Tokens
 		in.Repair = &receipts.Repair{Method: m.Method, Before: m.Before, After: m.After, Model: m.Model}
 		for _, e := range m.Edits {
 			in.Repair.Edits = append(in.Repair.Edits, receipts.Edit(e))
@@ -120,8 +119,8 @@ func (o payloadMetrics) Inspected(c *payload.Contract, r *payload.Result) {
 		}
 	}
 	o.m.Transformed(c.PayloadType, c.TargetType, worked)
-	if r.Repair != nil && r.Repair.Method == "model" {
-		o.m.Fallback(o.tenant, string(policy.PayloadMalformed), r.Repair.Tokens)
+	if r.Tokens > 0 {
+		o.m.Fallback(o.tenant, string(policy.PayloadMalformed), r.Tokens)
 	}
 }
 

@@ -100,6 +100,8 @@ func TestInvoiceMustSurvive(t *testing.T) {
 		{"the approval", bigPayment, "true", "false", "INVARIANT_VIOLATED approval"},
 		{"the order", payment, "PO-7", "PO-6", "ORIGINAL_MISSING"},
 		{"the other's amount", payment, "125000", "9007199254740993", "INVARIANT_VIOLATED amount"},
+		{"and cut the end off", payment, `000, "currency": "EUR"}`, "", "REPAIR_REFUSED"},
+		{"the amount, and the form", payment, `125000, "currency": "EUR"`, `152000, 'currency': "EUR",`, "INVARIANT_VIOLATED amount"},
 	} {
 		for i, m := range []mode{interceptedH1, interceptedH2} {
 			client := car.client(m)
@@ -129,6 +131,42 @@ func TestInvoiceMustSurvive(t *testing.T) {
 	expectOrigins(t, b.evidence().receipts, source)
 }
 
+// A body that a model wrote almost right is mended where that is no guess, and
+// what is sent is what was checked; the receipt has both digests and the edits.
+func TestInvoiceIsMended(t *testing.T) {
+	b := newBooks(t)
+	car := b.start()
+	b.read(car.client(interceptedH1), "42")
+	malformed := strings.Replace(payment, `"currency": "EUR"}`, `'currency': "EUR",}`, 1)
+	mended := payment
+	inString := fmt.Sprintf(`{"function": {"name": "pay", "arguments": %q}}`, malformed)
+	for _, way := range []struct{ url, body, want string }{
+		{b.bank.URL("bank.example", "/v1/payments"), malformed, mended},
+		{b.bank.URL("tools.example", "/v1/tool_calls"), inString, fmt.Sprintf(`{"function": {"name": "pay", "arguments": %q}}`, mended)},
+	} {
+		for _, m := range []mode{interceptedH1, interceptedH2} {
+			if status, answer, reason := post(t, car.client(m), way.url, way.body); status != 200 || answer != way.want {
+				t.Errorf("%s over %s: %d %s %s", way.url, m.protocol, status, reason, answer)
+			}
+		}
+	}
+	car.stop()
+	mendedBodies := 0
+	for _, r := range b.evidence().receipts {
+		repair := r.Detail.Repair
+		if r.Detail.Request.Method != http.MethodPost {
+			continue
+		}
+		mendedBodies++
+		if repair == nil || repair.Method != "local" || len(repair.Edits) < 2 || repair.After != r.Detail.Request.Digest || repair.Before == repair.After || r.FallbackUsed || r.FUTokens != 0 {
+			t.Errorf("repair %+v of what was sent as %s", repair, r.Detail.Request.Digest)
+		}
+	}
+	if mendedBodies != 4 {
+		t.Errorf("%d receipts of mended bodies", mendedBodies)
+	}
+}
+
 // expectOrigins: a receipt of what was held against an invoice names the receipt
 // that the invoice came with.
 func expectOrigins(t *testing.T, all []*receipts.Receipt, source map[string]string) {
@@ -139,7 +177,7 @@ func expectOrigins(t *testing.T, all []*receipts.Receipt, source map[string]stri
 	}
 	for _, r := range all {
 		p := r.Detail.Payload
-		if p == nil || p.Contract == "invoice-source" || r.Policy.Reason == "PAYLOAD_MALFORMED" || r.Policy.Reason == "SCHEMA_INVALID" || r.Policy.Reason == "ORIGINAL_MISSING" {
+		if p == nil || p.Contract == "invoice-source" || r.Policy.Reason == "PAYLOAD_MALFORMED" || r.Policy.Reason == "REPAIR_REFUSED" || r.Policy.Reason == "SCHEMA_INVALID" || r.Policy.Reason == "ORIGINAL_MISSING" {
 			continue
 		}
 		held++
