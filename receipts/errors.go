@@ -61,6 +61,11 @@ const (
 	CauseTime      Cause = "time"           // ts runs backwards
 	CauseReceiptID Cause = "receipt id"     // receipt_id was there already
 	CauseHop       Cause = "hop link"       // hop or prev_receipt_hash does not follow the trace
+
+	// What only a checkpoint from outside of the chain shows.
+	CauseTruncation Cause = "truncation" // records were there after the last one
+	CauseRewrite    Cause = "rewrite"    // another record was there
+	CauseCheckpoint Cause = "checkpoint" // one that cannot be believed
 )
 
 // CauseOf is the cause that an error of Decode or DecodeDocument stands for.

@@ -12,13 +12,14 @@ import (
 
 	"github.com/signet-egress/signet/receipts"
 	"github.com/signet-egress/signet/receipts/bundle"
+	"github.com/signet-egress/signet/receipts/checkpoint"
 	"github.com/signet-egress/signet/receipts/journal"
 )
 
 func newVerifyCommand() *cobra.Command {
 	var (
-		jwks   string
-		asJSON bool
+		jwks, checkpoints string
+		asJSON            bool
 	)
 	cmd := &cobra.Command{
 		Use:   "verify PATH...",
@@ -33,6 +34,10 @@ Without --jwks the signing key is taken on trust from the bundle, or from the
 chain's genesis: that proves that nobody without the key changed anything, but
 not whose key it is.
 
+Records cut off the end of a chain, or all of it written anew with the key, show
+against checkpoints: those beside a journal, which are always looked at, and those
+that were kept elsewhere, of any of the chains, in the file of --checkpoints.
+
 The exit status is 0 if all is good, 1 if not, with the first bad record named,
 and 2 if there is nothing to verify or it cannot be read.`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -46,16 +51,23 @@ and 2 if there is nothing to verify or it cannot be read.`,
 			if err != nil {
 				return exit(exitUnusable, err)
 			}
-			c := &verification{cmd: cmd, keys: keys, chains: make(map[string]*receipts.Verifier)}
+			c := &verification{cmd: cmd, keys: keys, chains: make(map[string]*heldChain)}
+			if err := c.readCheckpoints(checkpoints); err != nil {
+				return exit(exitUnusable, err)
+			}
 			for _, path := range args {
 				if err := c.path(path); err != nil {
 					return c.refuse(err, asJSON)
 				}
 			}
+			if err := c.holdChains(); err != nil {
+				return c.refuse(err, asJSON)
+			}
 			return c.report(cmd.OutOrStdout(), jwks, asJSON)
 		},
 	}
 	cmd.Flags().StringVar(&jwks, "jwks", "", "trust only the keys of this JWKS file, and those that they introduce")
+	cmd.Flags().StringVar(&checkpoints, "checkpoints", "", "hold the chains against the checkpoints in this file too")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write the answer as JSON, one object a bundle or chain")
 	return cmd
 }
@@ -80,7 +92,8 @@ func readKeySet(path string) (*receipts.KeySet, error) {
 type verification struct {
 	cmd    *cobra.Command
 	keys   *receipts.KeySet
-	chains map[string]*receipts.Verifier // by the chain id that the first record claims
+	kept   []checkpoint.Note     // outside of the data directories
+	chains map[string]*heldChain // by the chain id that the first record claims
 	found  []found
 }
 
@@ -122,7 +135,7 @@ func (c *verification) stream(path string, r io.Reader, bar *progress) error {
 	if magic, _ := start.Peek(bundle.MagicLen); bundle.IsBundle(magic) {
 		return fmt.Errorf("%s: a bundle cannot be verified as it comes, since its manifest stands at the end: save it as a file, and verify that", path)
 	}
-	return c.records(path, true, func(fn func([]byte) error) error {
+	return c.records(path, true, nil, func(fn func([]byte) error) error {
 		return receipts.EachLine(start, func(line []byte) error {
 			bar.add(len(line) + 1)
 			return fn(line)
@@ -140,9 +153,13 @@ func (c *verification) directory(dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, reader.Close()) }()
+	beside, err := journal.ReadCheckpoints(dir)
+	if err != nil {
+		return err
+	}
 	bar := newProgress(c.cmd, "verifying", reader.Head().Seq)
 	defer bar.done()
-	return c.records(dir, false, func(fn func([]byte) error) error {
+	return c.records(dir, false, beside, func(fn func([]byte) error) error {
 		return reader.Range(c.cmd.Context(), 1, func(_ int64, line []byte) error {
 			bar.add(1)
 			return fn(line)
@@ -150,15 +167,17 @@ func (c *verification) directory(dir string) (err error) {
 	})
 }
 
-// records verifies what each gives, one record a line if it is a file.
-func (c *verification) records(path string, file bool, each func(func([]byte) error) error) error {
+// records verifies what each gives, one record a line if it is a file, with
+// checkpoints beside if it is a journal.
+func (c *verification) records(path string, file bool, beside []checkpoint.Note, each func(func([]byte) error) error) error {
 	var (
 		p      *receipts.Pipeline
 		before int64 // records of the chain in the paths before
 	)
 	err := each(func(record []byte) error {
 		if p == nil {
-			v := c.verifier(record)
+			v := c.chain(record)
+			v.begin(path, notesOf(c.kept, v.id), beside)
 			before = v.Records()
 			p = v.Pipeline()
 		}
@@ -188,9 +207,11 @@ func (c *verification) bundle(path string, f *os.File, size int64) error {
 	if err == nil {
 		bar := newProgress(c.cmd, "verifying", reader.Size())
 		var r bundle.Result
+		held := newHeld(path, c.kept, reader.Manifest())
+		reader.Observe(held.see)
 		r, err = reader.Verify(c.keys, bar.add)
 		bar.done()
-		c.found = append(c.found, found{bundle: &r})
+		c.found = append(c.found, found{bundle: &r, keys: reader.Keys(), held: held})
 	}
 	var (
 		bad  *receipts.VerifyError
@@ -207,9 +228,9 @@ func (c *verification) bundle(path string, f *os.File, size int64) error {
 	return nil
 }
 
-// verifier is the one of the chain that the first record of a path claims to be
-// of. What it claims is checked there.
-func (c *verification) verifier(record []byte) *receipts.Verifier {
+// chain is the one that the first record of a path claims to be of. What it
+// claims is checked by its verifier.
+func (c *verification) chain(record []byte) *heldChain {
 	var claim struct {
 		Chain struct {
 			ID string `json:"id"`
@@ -218,9 +239,9 @@ func (c *verification) verifier(record []byte) *receipts.Verifier {
 	_ = json.Unmarshal(record, &claim) // "" then; the verifier says what is wrong
 	v, ok := c.chains[claim.Chain.ID]
 	if !ok {
-		v = receipts.NewVerifier(c.keys)
+		v = &heldChain{Verifier: receipts.NewVerifier(c.keys), id: claim.Chain.ID, held: new(held)}
 		c.chains[claim.Chain.ID] = v
-		c.found = append(c.found, found{chain: v})
+		c.found = append(c.found, found{chain: v.Verifier, held: v.held})
 	}
 	return v
 }

@@ -38,6 +38,8 @@ func (e *refused) Unwrap() error { return e.err }
 type found struct {
 	chain  *receipts.Verifier
 	bundle *bundle.Result
+	keys   []receipts.ChainKey // of the bundle
+	held   *held
 }
 
 func (f *found) result() (receipts.Result, error) {
@@ -58,7 +60,9 @@ type chainAnswer struct {
 	Head         string           `json:"head"`
 	KID          string           `json:"kid"`
 	Pinned       bool             `json:"pinned"`
-	Anchored     bool             `json:"anchored"`
+	Anchored     bool             `json:"anchored"` // by a checkpoint that was kept outside
+	Checkpoints  int              `json:"checkpoints"`
+	HeldTo       int64            `json:"held_to_seq,omitempty"` // by the newest checkpoint
 	CleanStop    bool             `json:"clean_stop"`
 	Withheld     int64            `json:"details_withheld"`
 	Recoveries   int64            `json:"recoveries"`
@@ -92,6 +96,7 @@ func (c *verification) refuse(err error, asJSON bool) error {
 
 func (c *verification) report(w io.Writer, jwks string, asJSON bool) error {
 	for i := range c.found {
+		h := c.found[i].held
 		r, err := c.found[i].result()
 		if err != nil {
 			return err
@@ -99,7 +104,7 @@ func (c *verification) report(w io.Writer, jwks string, asJSON bool) error {
 		if asJSON {
 			answer := chainAnswer{
 				Verified: true, Chain: r.ChainID, Receipts: r.Receipts, Records: r.Records, First: r.First, Last: r.Last, Head: r.Head,
-				KID: r.TrustedKID, Pinned: r.Pinned, CleanStop: r.CleanStop, Withheld: r.Withheld, Recoveries: r.Recoveries, Lost: r.Lost, HopsUnproved: r.HopsUnproved,
+				KID: r.TrustedKID, Pinned: r.Pinned, Anchored: h.anchored(), Checkpoints: h.report.Held, HeldTo: h.to(), CleanStop: r.CleanStop, Withheld: r.Withheld, Recoveries: r.Recoveries, Lost: r.Lost, HopsUnproved: r.HopsUnproved,
 			}
 			if b := c.found[i].bundle; b != nil {
 				answer.Manifest = b.Manifest
@@ -130,15 +135,14 @@ func (f *found) describe(r *receipts.Result, jwks string) string {
 	} else {
 		s += fmt.Sprintf("key: %s, taken on trust from %s; pin it with --jwks\n", r.TrustedKID, source)
 	}
-	end := "no clean stop"
-	if r.CleanStop {
+	end := "no clean stop: killed, or still running"
+	switch {
+	case r.CleanStop:
 		end = "clean stop"
+	case f.bundle != nil: // a part of a chain
+		end = "no clean stop"
 	}
-	if f.bundle != nil {
-		s += fmt.Sprintf("end: %s; the manifest vouches for it, but not that the chain ended there\n", end)
-	} else {
-		s += fmt.Sprintf("end: %s; not anchored, so that records cut off the end would not show\n", end)
-	}
+	s += fmt.Sprintf("end: %s; %s\n", end, f.anchor(r.Last))
 	if r.Recoveries > 0 {
 		s += fmt.Sprintf("loss: an operator had the chain go on %d times after a loss; %d records are missing there\n", r.Recoveries, r.Lost)
 	}

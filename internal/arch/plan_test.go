@@ -18,7 +18,7 @@ var plan = map[string]room{
 	// The wiring.
 	"cmd/signet": {
 		own: []string{
-			"internal/config", "internal/doctor", "internal/lifecycle", "internal/payload", "internal/policy", "internal/rollout", "internal/ruleset", "internal/sidecar", "invariants/facts", "receipts", "receipts/bundle", "receipts/journal", "resolver",
+			"internal/config", "internal/doctor", "internal/lifecycle", "internal/payload", "internal/policy", "internal/rollout", "internal/ruleset", "internal/sidecar", "invariants/facts", "receipts", "receipts/bundle", "receipts/checkpoint", "receipts/journal", "resolver",
 			"internal/testkit/peers", // the demo is made of the test peers
 		},
 		modules: []string{"github.com/google/uuid", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "golang.org/x/sys/unix", "golang.org/x/term", "golang.org/x/tools/txtar"},
@@ -96,8 +96,13 @@ var plan = map[string]room{
 		outside: []string{"net", "net/http", "os", "os/exec", "syscall"},
 		tests:   []string{"github.com/gowebpki/jcs"},
 	},
+	"receipts/checkpoint": {
+		own:     []string{"receipts"},
+		modules: []string{"golang.org/x/mod/sumdb/note"},
+		outside: []string{"net", "net/http", "os", "os/exec", "syscall"},
+	},
 	"receipts/journal": {
-		own:     []string{"internal/boltfile", "internal/durable", "receipts"},
+		own:     []string{"internal/boltfile", "internal/durable", "receipts", "receipts/checkpoint"},
 		modules: []string{"github.com/google/uuid", "go.etcd.io/bbolt", "golang.org/x/sys/unix"},
 		outside: []string{"net", "net/http"},
 	},

@@ -65,6 +65,9 @@ type Config struct {
 	Journal  Journal  `mapstructure:"journal"`
 	Resolver Resolver `mapstructure:"resolver"`
 	TLS      TLS      `mapstructure:"tls"`
+
+	Checkpoints Checkpoints `mapstructure:"checkpoints"`
+
 	Log      Log      `mapstructure:"log"`
 	Timeouts Timeouts `mapstructure:"timeouts"`
 
@@ -188,6 +191,18 @@ type Addresses struct {
 type Host struct {
 	Name      string       `mapstructure:"name"`
 	Addresses []netip.Addr `mapstructure:"addresses"`
+}
+
+// Checkpoints are the heads of the chain that are signed and kept beside it, so
+// that records cut off its end show, up to the newest.
+type Checkpoints struct {
+	// After how many new records the head of the chain is signed anew. What follows
+	// the newest checkpoint could be cut off unseen; one takes 290 bytes and one
+	// fsync, which no exchange waits for.
+	Records int `mapstructure:"records" default:"10000" min:"1" max:"1000000" unit:"records"`
+
+	// After how long it is, if there is a new record at all.
+	Interval time.Duration `mapstructure:"interval" default:"1m" min:"1s" max:"24h" unit:"duration"`
 }
 
 // TLS is what is trusted upstream, and what intercepted clients trust.

@@ -52,6 +52,7 @@ func TestDefaults(t *testing.T) {
 		Log:             Log{Level: "info", Format: "json"},
 		Journal:         Journal{SealSize: 16e6, SealAge: 24 * time.Hour, RetentionAge: 8760 * time.Hour, RetentionSize: 6e9, HighWater: 8e9, HardMark: 10e9},
 		MaxPayloadSize:  10_000_000,
+		Checkpoints:     Checkpoints{Records: 10_000, Interval: time.Minute},
 		ShutdownTimeout: 30 * time.Second,
 		Timeouts: Timeouts{
 			RequestHeader: 10 * time.Second, Dial: 5 * time.Second, TLSHandshake: 10 * time.Second,
@@ -105,6 +106,7 @@ timeouts: {request_header: 1s, dial: 2s, tls_handshake: 3s, client_hello: 4s, re
 journal: {seal_size: 1000000, seal_age: 1h, retention_age: 720h, retention_size: 1000000000, high_water: 2000000000, hard_mark: 3000000000}
 max_payload_size: 64000000
 shutdown_timeout: 1m30s
+checkpoints: {records: 500, interval: 10s}
 `)
 	dir := filepath.Dir(path)
 	want := &Config{
@@ -147,6 +149,7 @@ shutdown_timeout: 1m30s
 		Journal: Journal{
 			SealSize: 1e6, SealAge: time.Hour, RetentionAge: 720 * time.Hour, RetentionSize: 1e9, HighWater: 2e9, HardMark: 3e9,
 		},
+		Checkpoints:    Checkpoints{Records: 500, Interval: 10 * time.Second},
 		MaxPayloadSize: 64_000_000, ShutdownTimeout: 90 * time.Second,
 	}
 	if got := load(t, path, nil); !reflect.DeepEqual(got, want) {
@@ -182,6 +185,8 @@ var samples = map[string][2]string{
 	"tls.extra_roots":          {"/a.pem,/b.pem", "/c.pem"},
 	"tls.ca.cert":              {"/a.pem", "/b.pem"},
 	"tls.ca.key":               {"/a.key", "/b.key"},
+	"checkpoints.records":      {"1", "2"},
+	"checkpoints.interval":     {"1s", "2s"},
 	"log.level":                {"debug", "warn"},
 	"log.format":               {"json", "text"},
 	"timeouts.request_header":  {"1s", "2s"},

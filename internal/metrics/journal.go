@@ -26,6 +26,9 @@ type Journal struct {
 	pending, intents, size prometheus.Gauge
 	signature, seal        prometheus.Observer
 	seals                  *prometheus.CounterVec
+	checkpoint             prometheus.Observer
+	checkpoints            *prometheus.CounterVec
+	checkpointed           prometheus.Gauge
 	signatures             prometheus.Counter
 
 	state atomic.Pointer[func() JournalState]
@@ -56,6 +59,10 @@ func newJournal(d *definer, signatures prometheus.Counter) *Journal {
 		size:       d.gauge("journal_bytes", "Size of the journal's file, the reserve included.").WithLabelValues(),
 		signature:  d.histogram("signature_duration_seconds", "One signature.", signatureBuckets(), "operation").WithLabelValues("sign"),
 		signatures: signatures,
+
+		checkpoint:   d.histogram("journal_checkpoint_duration_seconds", "One checkpoint of the chain, fsync included; no commit waits for it.", commitBuckets()).WithLabelValues(),
+		checkpoints:  d.counter("journal_checkpoints_total", "Checkpoints of the chain. One that fails leaves what follows the one before without.", "result"),
+		checkpointed: d.gauge("journal_checkpoint_seq", "Sequence number of the newest checkpoint since the start; what follows it could be cut off unseen.").WithLabelValues(),
 	}
 	j.seal = d.histogram("journal_seal_duration_seconds", "Moving records into one sealed file.", commitBuckets()).WithLabelValues()
 	j.seals = d.counter("journal_seals_total", "Sealed files made; after a failure the records stay in the database.", "result")
@@ -103,6 +110,15 @@ func (j *Journal) Committed(c Commit) {
 	j.commits.Inc()
 	j.begins.Add(float64(c.Intents))
 	j.appends.Add(float64(c.Records))
+}
+
+// Checkpointed measures a checkpoint of the chain up to seq.
+func (j *Journal) Checkpointed(seq int64, took time.Duration, err error) {
+	j.checkpoints.WithLabelValues(result(err)).Inc()
+	if err == nil {
+		j.checkpoint.Observe(took.Seconds())
+		j.checkpointed.Set(float64(seq))
+	}
 }
 
 // Signed measures a signature.

@@ -68,6 +68,8 @@ func exercise(m *Metrics) {
 	m.Journal.Signed(30 * time.Microsecond)
 	m.Journal.Sealed(time.Millisecond, nil)
 	m.Journal.Sealed(time.Millisecond, failure)
+	m.Journal.Checkpointed(42, 3*time.Millisecond, nil)
+	m.Journal.Checkpointed(50, 3*time.Millisecond, failure)
 	m.Policy.Loaded("sha256:old", "report", time.Unix(1, 0))
 	m.Policy.Loaded("sha256:new", "enforce", time.Unix(1.7e9, 5e8))
 	m.Policy.LoadFailed(failure)

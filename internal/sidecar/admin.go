@@ -73,6 +73,7 @@ func (s *Sidecar) adminHandler() http.Handler {
 	mux.HandleFunc("POST /v1/keys/rotate", s.serveRotate)
 	mux.HandleFunc("GET /v1/journal", s.serveJournal)
 	mux.HandleFunc("POST /v1/journal/seal", s.serveSeal)
+	mux.HandleFunc("GET /v1/checkpoint", s.serveCheckpoint)
 	mux.HandleFunc("POST /v1/reload", s.serveReload)
 	mux.HandleFunc("PUT /v1/log-level", s.serveLogLevel)
 	return mux

@@ -24,6 +24,11 @@ func (o journalMetrics) Signed(took time.Duration) { o.m.Journal.Signed(took) }
 // Sealed implements journal.Observer.
 func (o journalMetrics) Sealed(took time.Duration, err error) { o.m.Journal.Sealed(took, err) }
 
+// Checkpointed implements journal.Observer.
+func (o journalMetrics) Checkpointed(seq int64, took time.Duration, err error) {
+	o.m.Journal.Checkpointed(seq, took, err)
+}
+
 // Committed implements journal.Observer.
 func (o journalMetrics) Committed(c journal.CommitStats) { o.m.Journal.Committed(metrics.Commit(c)) }
 

@@ -22,6 +22,7 @@ type Reader struct {
 	layout   *layout
 	manifest *Manifest
 	keys     *receipts.KeySet // the manifest's
+	observe  func(receipts.Record)
 }
 
 // Open reads and checks a bundle's layout and its manifest, whose key is not yet
@@ -46,6 +47,12 @@ func Open(file io.ReaderAt, size int64) (*Reader, error) {
 // Manifest is what the bundle says of itself.
 func (r *Reader) Manifest() *Manifest { return r.manifest }
 
+// Keys are those of the manifest, which a verified bundle vouches for.
+func (r *Reader) Keys() []receipts.ChainKey { return r.keys.Keys() }
+
+// Observe has Verify call fn with each good record, in order.
+func (r *Reader) Observe(fn func(receipts.Record)) { r.observe = fn }
+
 // Size is how many bytes the records have, with their newlines.
 func (r *Reader) Size() int64 { return int64(r.layout.records.UncompressedSize64) }
 
@@ -68,7 +75,12 @@ func (r *Reader) Verify(pinned *receipts.KeySet, progress func(bytes int)) (Resu
 	}
 	v := receipts.NewVerifier(trusted)
 	c := &claims{manifest: r.manifest, integrity: sha256.New()}
-	v.Observe(c.note)
+	v.Observe(func(record receipts.Record) {
+		c.note(record)
+		if r.observe != nil {
+			r.observe(record)
+		}
+	})
 	p := v.Pipeline()
 	err := r.Lines(func(line []byte) error {
 		c.integrity.Write(line)

@@ -19,7 +19,8 @@ type commits struct{ n, signed atomic.Int64 }
 func (c *commits) Committed(CommitStats) { c.n.Add(1) }
 func (c *commits) Signed(time.Duration)  { c.signed.Add(1) }
 
-func (*commits) Sealed(time.Duration, error) {}
+func (*commits) Sealed(time.Duration, error)              {}
+func (*commits) Checkpointed(int64, time.Duration, error) {}
 
 // BenchmarkExchange is what an exchange costs here: an intent and a receipt,
 // each durable before the next step.

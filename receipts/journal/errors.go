@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"syscall"
+
+	"github.com/signet-egress/signet/receipts/checkpoint"
 )
 
 // UnavailableError says why the journal does not take a record or an intent.
@@ -61,6 +63,34 @@ func (e *CorruptError) Error() string {
 }
 
 func (e *CorruptError) Unwrap() error { return e.Err }
+
+// CheckpointError says that the file of checkpoints is not what was written, or
+// belongs to another chain.
+type CheckpointError struct {
+	Path string
+	Err  error
+}
+
+func (e *CheckpointError) Error() string {
+	return fmt.Sprintf("checkpoints %s cannot be believed: %v; keep the file as evidence, and move it away to go on without: "+
+		"that the journal was not rolled back is not shown then", e.Path, e.Err)
+}
+
+func (e *CheckpointError) Unwrap() error { return e.Err }
+
+// RolledBackError says that the journal is not the newest that there was: it ends
+// before its newest checkpoint, or has another record there.
+type RolledBackError struct {
+	Path  string
+	Head  Head                  // of the journal as it is
+	Known checkpoint.Checkpoint // what was there
+}
+
+func (e *RolledBackError) Error() string {
+	return fmt.Sprintf("journal %s was rolled back: it ends at seq %d, and a checkpoint shows that it had seq %d, of %s, with the hash %s; "+
+		"to go on would write another chain of the same name: restore the newest data directory, or move this one away to begin a new chain",
+		e.Path, e.Head.Seq, e.Known.Seq, e.Known.TS.UTC().Format("2006-01-02T15:04:05.000Z"), e.Known.Hash)
+}
 
 // isFull tells an error that ends when space returns from one that does not.
 func isFull(err error) bool {

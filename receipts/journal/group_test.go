@@ -82,6 +82,8 @@ func (c *counter) Signed(time.Duration) {
 	c.signed++
 }
 
+func (*counter) Checkpointed(int64, time.Duration, error) {}
+
 func (c *counter) Committed(s CommitStats) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/signet-egress/signet/receipts"
+	"github.com/signet-egress/signet/receipts/checkpoint"
 )
 
 // Options say where the journal is and who writes it.
@@ -51,6 +52,11 @@ type Options struct {
 	// space for its receipt (about 12 KiB) and is a receipt to write after a
 	// crash. Default 4096.
 	MaxOpen int
+	// CheckpointRecords and CheckpointInterval say when the head is signed anew
+	// beside the chain: after so many records, and after so long if there is a new
+	// one. Default 10,000 and one minute.
+	CheckpointRecords  int64
+	CheckpointInterval time.Duration
 	// Now is the clock, with a monotonic reading if steps are to be seen. Default
 	// time.Now.
 	Now func() time.Time
@@ -87,7 +93,10 @@ type Journal struct {
 	wake    chan struct{} // holds a token when the writer has something to look at
 	head    Head
 	keys    []receipts.ChainKey // never written to, only replaced
+	sign    *signer             // signs the next record
 	changed chan struct{}       // closed and replaced when head moves
+
+	checkpoints *checkpointer
 
 	storeMu  sync.RWMutex // held for reading around each read transaction
 	store    *store       // nil when closed; replaced by the writer
@@ -132,6 +141,10 @@ func (j *Journal) KeyID() string {
 	return keys[len(keys)-1].KID
 }
 
+// Checkpoint is the newest signed checkpoint, or nil. Kept elsewhere, it shows
+// later that nothing up to it was cut off.
+func (j *Journal) Checkpoint() *checkpoint.Note { return j.checkpoints.newest.Load() }
+
 // OpenIntents counts the intents that are open or about to be.
 func (j *Journal) OpenIntents() int { return int(j.open.Load()) }
 
@@ -166,12 +179,14 @@ func (j *Journal) Close(ctx context.Context) error {
 	j.closing = true
 	j.mu.Unlock()
 	j.rouse()
-	select {
-	case <-j.done:
-		return j.closeErr
-	case <-ctx.Done():
-		return fmt.Errorf("close journal %s: %w", j.path, ctx.Err())
+	for _, ended := range []chan struct{}{j.done, j.checkpoints.done} {
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return fmt.Errorf("close journal %s: %w", j.path, ctx.Err())
+		}
 	}
+	return j.closeErr
 }
 
 func (j *Journal) takeSlot() bool {
@@ -210,10 +225,17 @@ func (j *Journal) refuse(o *op, err error) {
 	o.settle(err)
 }
 
-func (j *Journal) publish(h Head, keys []receipts.ChainKey) {
+// signedHead is the newest durable record, and what signs after it.
+func (j *Journal) signedHead() (Head, *signer) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.keys = keys
+	return j.head, j.sign
+}
+
+func (j *Journal) publish(h Head, keys []receipts.ChainKey, sign *signer) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.keys, j.sign = keys, sign
 	if h.Seq == j.head.Seq {
 		return
 	}

@@ -3,11 +3,13 @@ package journal
 import "time"
 
 // Observer is told what the journal does, for metrics. Its methods are called
-// on the way of every exchange, Signed from several goroutines at once: they
+// on the way of every exchange, from several goroutines at once: they
 // must be quick and must not call the journal.
 type Observer interface {
 	// Committed follows each commit, also a failed one.
 	Committed(CommitStats)
+	// Checkpointed follows each checkpoint, also a failed one. Nobody waits for it.
+	Checkpointed(seq int64, took time.Duration, err error)
 	// Signed follows each signature.
 	Signed(took time.Duration)
 	// Sealed follows each file that sealing makes, or cannot make.

@@ -41,8 +41,8 @@ type hooks struct {
 // put on record: a gap event, a receipt with outcome unknown for each open
 // intent, and a start event are durable when Open returns.
 //
-// Errors are *LockedError, *VersionError, *CorruptError, *UnavailableError, and
-// what is wrong with the options.
+// Errors are *LockedError, *VersionError, *CorruptError, *UnavailableError,
+// *RolledBackError, *CheckpointError, and what is wrong with the options.
 func Open(ctx context.Context, o Options) (*Journal, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
@@ -101,6 +101,8 @@ func (o *Options) complete() error {
 	if o.hooks.remove == nil {
 		o.hooks.remove = durable.Remove
 	}
+	o.CheckpointRecords = cmp.Or(o.CheckpointRecords, defaultCheckpointRecords)
+	o.CheckpointInterval = cmp.Or(o.CheckpointInterval, defaultCheckpointInterval)
 	o.hooks.resume = cmp.Or(o.hooks.resume, resumeEvery)
 	o.hooks.seal = cmp.Or(o.hooks.seal, sealEvery)
 	return o.Limits.complete()
@@ -209,6 +211,10 @@ func (o *Options) prepare(ctx context.Context, s *store, c *contents) (j *Journa
 		j: j, known: o.signers(), clock: newClock(o.hooks.clock, c.head.TS),
 		commit: o.hooks.commit, resume: o.hooks.resume, alloc: j.budget.within(o.hooks.allocate),
 	}
+	if j.checkpoints, err = o.openCheckpoints(s, c); err != nil {
+		return nil, nil, err
+	}
+	j.checkpoints.j = j
 	if err := w.adopt(s, c); err != nil && isFull(err) {
 		w.becomeFull(err)
 	} else if err != nil {
@@ -218,11 +224,12 @@ func (o *Options) prepare(ctx context.Context, s *store, c *contents) (j *Journa
 	if err != nil {
 		return nil, nil, fmt.Errorf("recover journal %s: %w", s.path, err)
 	}
-	j.queue = slices.Clone(first)
+	j.queue, j.sign = slices.Clone(first), w.sign
 	sealing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	j.sealer.stop = stop
 	go w.run()
 	go j.sealer.run(sealing)
+	go j.checkpoints.run()
 	return j, first, nil
 }
 

@@ -219,6 +219,24 @@ func (c *contents) loadHead(tx *bbolt.Tx) error {
 	return nil
 }
 
+// hashOf is the receipt_hash of a record, or "" where the file does not have it.
+func (s *store) hashOf(seq int64) (hash string, err error) {
+	err = s.view(func(tx *bbolt.Tx) error {
+		key := seqKey(seq)
+		line := tx.Bucket(recordsBucket).Get(key[:])
+		if line == nil {
+			return nil
+		}
+		rec, err := receipts.Decode(line)
+		if err != nil {
+			return &CorruptError{Path: s.path, Err: fmt.Errorf("record %d: %w", seq, err)}
+		}
+		hash = rec.RecordHead().ReceiptHash
+		return nil
+	})
+	return hash, err
+}
+
 func (c *contents) loadKeys(b *bbolt.Bucket) error {
 	var introductions []receipts.Record
 	err := b.ForEach(func(k, line []byte) error {

@@ -252,7 +252,8 @@ func (w *writer) put(tx *bbolt.Tx, ops []*op) error {
 // settle tells everybody that the group is durable.
 func (w *writer) settle(ops []*op) {
 	w.step = 0
-	w.j.publish(w.head, w.keys)
+	w.j.publish(w.head, w.keys, w.sign)
+	w.j.checkpoints.reached(w.head.Seq)
 	w.stored()
 	for _, o := range ops {
 		if o.closed != "" {

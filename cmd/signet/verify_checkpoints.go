@@ -1,0 +1,150 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/signet-egress/signet/receipts"
+	"github.com/signet-egress/signet/receipts/bundle"
+	"github.com/signet-egress/signet/receipts/checkpoint"
+)
+
+// held is what holds a chain from outside of it.
+type held struct {
+	path    string            // that the chain was read from last
+	outside []checkpoint.Note // kept elsewhere
+	audit   *checkpoint.Audit // of those and the ones beside the journal; nil for none
+	report  checkpoint.Report
+}
+
+// heldChain is a chain that is read.
+type heldChain struct {
+	*receipts.Verifier
+	id string // that its first record claims
+	*held
+}
+
+// begin goes on with the records at path, of a journal with checkpoints beside
+// it, or of none.
+func (v *heldChain) begin(path string, outside, beside []checkpoint.Note) {
+	v.path = path
+	if v.audit == nil && len(outside)+len(beside) > 0 {
+		v.outside, v.audit = outside, checkpoint.NewAudit(slices.Concat(outside, beside))
+		v.Observe(v.see)
+	}
+}
+
+// newHeld holds a bundle against the checkpoints within it: what comes after it
+// is not cut off.
+func newHeld(path string, kept []checkpoint.Note, m *bundle.Manifest) *held {
+	h := &held{path: path}
+	for _, n := range notesOf(kept, m.Chain) {
+		if n.Seq <= m.Last.Seq {
+			h.outside = append(h.outside, n)
+		}
+	}
+	if len(h.outside) > 0 {
+		h.audit = checkpoint.NewAudit(h.outside)
+	}
+	return h
+}
+
+// see is called with each good record.
+func (h *held) see(r receipts.Record) {
+	if h.audit != nil {
+		head := r.RecordHead()
+		h.audit.Record(head.Chain.Seq, head.ReceiptHash)
+	}
+}
+
+// readCheckpoints reads a file of checkpoints of any chains; "" is none.
+func (c *verification) readCheckpoints(path string) error {
+	if path == "" {
+		return nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("reading the checkpoints: %w", err)
+	}
+	if c.kept, err = checkpoint.ParseList(data); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+func notesOf(notes []checkpoint.Note, chain string) (of []checkpoint.Note) {
+	for _, n := range notes {
+		if n.Chain == chain {
+			of = append(of, n)
+		}
+	}
+	return of
+}
+
+// holdChains holds everything that was verified, which is good in itself, against
+// its checkpoints. Checkpoints of a chain that was not read are no mistake.
+func (c *verification) holdChains() error {
+	for i := range c.found {
+		f := &c.found[i]
+		if f.held.audit == nil {
+			continue
+		}
+		r, err := f.result()
+		if err != nil {
+			return err
+		}
+		keys := f.keys
+		if f.chain != nil {
+			keys = f.chain.Keys()
+		}
+		if c.keys != nil {
+			keys = append(keys, c.keys.Keys()...)
+		}
+		if f.held.report, err = f.held.audit.Report(r.ChainID, keys); err != nil {
+			return badRecord(f.held.path, 0, checkpointError(err))
+		}
+	}
+	return nil
+}
+
+func checkpointError(err error) *receipts.VerifyError {
+	bad := &receipts.VerifyError{Cause: receipts.CauseCheckpoint, Err: err}
+	if truncated, ok := errors.AsType[*checkpoint.TruncatedError](err); ok {
+		bad.Seq, bad.Cause = truncated.Last+1, receipts.CauseTruncation
+	} else if rewritten, ok := errors.AsType[*checkpoint.RewrittenError](err); ok {
+		bad.Seq, bad.Cause = rewritten.Checkpoint.Seq, receipts.CauseRewrite
+	} else if note, ok := errors.AsType[*checkpoint.NoteError](err); ok {
+		bad.Seq = note.Checkpoint.Seq
+	}
+	return bad
+}
+
+// to is the seq of the newest checkpoint that holds the chain, or 0.
+func (h *held) to() int64 { return h.report.Newest.Seq }
+
+// anchored: a checkpoint that was kept out of the sidecar's reach holds the chain.
+func (h *held) anchored() bool {
+	return slices.ContainsFunc(h.outside, func(n checkpoint.Note) bool { return n.Seq <= h.to() })
+}
+
+// anchor says what holds the end of a chain whose newest record is last.
+func (f *found) anchor(last int64) string {
+	h := f.held
+	s := fmt.Sprintf("held up to seq %d by checkpoints", h.to())
+	if !h.anchored() {
+		s += " beside the journal only, which whoever cuts it can cut too"
+	}
+	switch {
+	case h.to() == 0 && f.bundle != nil:
+		return "the manifest vouches for it, but not that the chain ended there"
+	case h.to() == 0:
+		return "not anchored, so that records cut off the end would not show"
+	case f.bundle != nil:
+		return s + "; the manifest vouches for the rest, but not that the chain ended there"
+	case last > h.to():
+		return s + "; records cut off after it would not show"
+	}
+	return s
+}
