@@ -8,11 +8,13 @@ import (
 
 // faithful holds an answer, from wherever it came, against the tokens of the
 // text. Where it has every name and scalar of the text, in the same order and
-// role, and nothing besides, the result is the text with only those places
-// changed that keep it from being JSON.
-func faithful(text []byte, tokens []token, answer *jsonx.Value, limits Limits) (*Result, error) {
-	a := aligner{tokens: tokens}
+// role, and nothing besides, and where no other answer has, the result is the
+// text with only those places changed that keep it from being JSON.
+func faithful(text []byte, a aligner, answer *jsonx.Value, limits Limits) (*Result, error) {
 	if err := a.document(answer); err != nil {
+		return nil, err
+	}
+	if _, err := onlyShape(a.events, a.tokens); err != nil {
 		return nil, err
 	}
 	if len(a.edits) > limits.Edits {
@@ -32,10 +34,12 @@ func faithful(text []byte, tokens []token, answer *jsonx.Value, limits Limits) (
 // aligner walks an answer and the tokens of the text side by side.
 type aligner struct {
 	tokens []token
-	next   int // of tokens
-	last   int // where the last token ended that is in the answer too
+	model  bool // the answer may have colons and quotes that the text has not
+	next   int  // of tokens
+	last   int  // where the last token ended that is in the answer too
 	way    jsonx.Pointer
 	edits  []Edit
+	events []event // what the text is by this answer, with the brackets that it has
 }
 
 func (a *aligner) edit(op Op, start, end int, with string) {
@@ -45,7 +49,7 @@ func (a *aligner) edit(op Op, start, end int, with string) {
 // peek is the n-th token to come, from 0, that is not dropped anyway.
 func (a *aligner) peek(n int) token {
 	for _, t := range a.tokens[a.next:] {
-		if t.kind == tokenComment || t.kind == tokenFence {
+		if t.dropped() {
 			continue
 		}
 		if n == 0 {
@@ -82,6 +86,8 @@ func (a *aligner) drop() {
 			a.edit(RemoveComment, t.start, t.end, "")
 		case tokenFence:
 			a.edit(RemoveFence, t.start, t.end, "")
+		case tokenStray:
+			a.edit(RemoveStray, t.start, t.end, "")
 		default:
 			return
 		}
@@ -93,6 +99,7 @@ func (a *aligner) refuse(t token) error {
 }
 
 func (a *aligner) document(root *jsonx.Value) error {
+	a.events = append(a.events, eventOf(root, false, a.peek(0).start))
 	if err := a.value(root); err != nil {
 		return err
 	}
@@ -116,12 +123,7 @@ func (a *aligner) value(v *jsonx.Value) error {
 		}
 		return a.items(v)
 	case jsonx.String:
-		if t.kind != tokenString || t.text != v.Text {
-			return a.refuse(t)
-		}
-		if !t.plain {
-			a.edit(Requote, t.start, t.end, string(jsonx.AppendString(nil, t.text)))
-		}
+		return a.text(t, v.Text, QuoteWord, a.model)
 	case jsonx.Number:
 		if t.kind != tokenNumber || t.text != v.Text {
 			return a.refuse(t)
@@ -135,6 +137,27 @@ func (a *aligner) value(v *jsonx.Value) error {
 		}
 	}
 	return nil
+}
+
+// text takes a string or name, which may be a word only where that is said.
+func (a *aligner) text(t token, want string, quote Op, word bool) error {
+	switch {
+	case t.text != want || t.kind != tokenString && (t.kind != tokenWord || !word):
+		return a.refuse(t)
+	case t.kind == tokenWord:
+		a.edit(quote, t.start, t.end, string(jsonx.AppendString(nil, want)))
+	case !t.plain:
+		a.edit(Requote, t.start, t.end, string(jsonx.AppendString(nil, want)))
+	}
+	return nil
+}
+
+func eventOf(v *jsonx.Value, keyed bool, at int) event {
+	e := event{at: at, keyed: keyed}
+	if v.Kind == jsonx.Object || v.Kind == jsonx.Array {
+		e.opens = bracketsOf(v)[0]
+	}
+	return e
 }
 
 func bracketsOf(v *jsonx.Value) string {
@@ -155,6 +178,7 @@ func (a *aligner) items(v *jsonx.Value) error {
 		if i > 0 {
 			a.comma()
 		}
+		a.events = append(a.events, eventOf(item, v.Kind == jsonx.Object, a.peek(0).start))
 		if v.Kind == jsonx.Object {
 			if err := a.name(item.Name); err != nil {
 				return err
@@ -178,17 +202,16 @@ func (a *aligner) comma() {
 }
 
 func (a *aligner) name(name string) error {
-	t := a.take()
-	switch {
-	case t.text != name || t.kind != tokenString && t.kind != tokenWord:
-		return a.refuse(t)
-	case t.kind == tokenWord:
-		a.edit(QuoteName, t.start, t.end, string(jsonx.AppendString(nil, name)))
-	case !t.plain:
-		a.edit(Requote, t.start, t.end, string(jsonx.AppendString(nil, name)))
+	if err := a.text(a.take(), name, QuoteName, true); err != nil {
+		return err
 	}
-	if colon := a.take(); colon.kind != tokenColon {
-		return a.refuse(colon)
+	switch next := a.peek(0); {
+	case next.kind == tokenColon:
+		a.take()
+	case a.model:
+		a.edit(AddColon, a.last, a.last, ":")
+	default:
+		return a.refuse(next)
 	}
 	return nil
 }
@@ -202,7 +225,8 @@ func (a *aligner) close(bracket string) {
 		a.edit(RemoveComma, t.start, t.end, "")
 	}
 	if closes(a.peek(0)) {
-		a.take()
+		t := a.take()
+		a.events = append(a.events, event{at: t.start, closes: opening(bracket[0])})
 		return
 	}
 	a.edit(AddClose, a.last, a.last, bracket)

@@ -12,11 +12,14 @@ const (
 	AddClose      Op = "add_closing_bracket"
 	RemoveComment Op = "remove_comment"
 	RemoveFence   Op = "remove_code_fence"
-	Requote       Op = "replace_quotes"      // a string or name in quotes of another kind
-	QuoteName     Op = "quote_name"          // a name without quotes
-	Literal       Op = "replace_literal"     // of Python or JavaScript
-	AddColon      Op = "add_colon"           // by a model only
-	AddOpen       Op = "add_opening_bracket" // by a model only
+	Requote       Op = "replace_quotes"  // a string or name in quotes of another kind
+	QuoteName     Op = "quote_name"      // a name without quotes
+	Literal       Op = "replace_literal" // of Python or JavaScript
+
+	// What only a model can know of.
+	AddColon    Op = "add_colon"
+	QuoteWord   Op = "quote_word"   // a string without quotes
+	RemoveStray Op = "remove_stray" // a separator that JSON does not have
 )
 
 // Edit is one change. Receipts list them.

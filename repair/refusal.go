@@ -31,6 +31,7 @@ const (
 	MissingColon    Cause = "a name without a colon"
 	MoreThanOne     Cause = "more after the value"
 	Disagreement    Cause = "two repairers came to different results"
+	NoAnswer        Cause = "no model gave an answer"
 )
 
 // Refusal says why a text is not repaired, and where.

@@ -38,6 +38,13 @@ func (l Limits) effective() Limits {
 	return l
 }
 
+func (l Limits) check(tokens []token) error {
+	if len(tokens) > l.Tokens {
+		return refuse(tokens[l.Tokens].start, TooLarge, fmt.Sprintf("%d tokens; at most %d are repaired", len(tokens), l.Tokens))
+	}
+	return nil
+}
+
 // Result is a text that is valid JSON.
 type Result struct {
 	Text   []byte       // the text that came, itself, where nothing had to be repaired
@@ -59,7 +66,7 @@ func Local(text []byte, limits Limits) (*Result, error) {
 	if err := mayBeRepaired(err); err != nil {
 		return nil, err
 	}
-	tokens, err := scan(text)
+	tokens, err := scan(text, false)
 	if err != nil {
 		return nil, err
 	}
@@ -67,14 +74,14 @@ func Local(text []byte, limits Limits) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(tokens) > limits.Tokens {
-		return nil, refuse(tokens[limits.Tokens].start, TooLarge, fmt.Sprintf("%d tokens; at most %d are repaired", len(tokens), limits.Tokens))
+	if err := limits.check(tokens); err != nil {
+		return nil, err
 	}
 	answer, err := ask(tokens, missing)
 	if err != nil {
 		return nil, err
 	}
-	return faithful(text, tokens, answer, limits)
+	return faithful(text, aligner{tokens: tokens}, answer, limits)
 }
 
 // mayBeRepaired refuses what no edit of the list can mend, given what the

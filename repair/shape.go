@@ -24,7 +24,7 @@ const maxDepth = 64
 func checkShape(tokens []token) (missing map[int]string, err error) {
 	solid := make([]token, 0, len(tokens))
 	for _, t := range tokens {
-		if t.kind != tokenComment && t.kind != tokenFence {
+		if !t.dropped() {
 			solid = append(solid, t)
 		}
 	}
@@ -35,34 +35,39 @@ func checkShape(tokens []token) (missing map[int]string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	end := solid[len(solid)-1]
+	return onlyShape(events, tokens)
+}
+
+// onlyShape is checkShape for events that are known.
+func onlyShape(events []event, tokens []token) (missing map[int]string, err error) {
+	end := lastSolid(tokens)
 	depths, missing, open, err := lazily(events, end.end)
-	if err != nil {
-		return nil, err
-	}
 	switch {
+	case err != nil:
+		return nil, err
 	case end.kind == tokenNumber:
 		return nil, refuse(end.start, CutNumber, "")
 	case open && end.kind == tokenComma:
 		return nil, refuse(end.start, CutItem, "after a comma")
-	}
-	if balanced(events) {
+	case balanced(events):
 		return nil, nil
 	}
-	if comment, found := hiding(tokens, end.end); found {
-		return nil, refuse(comment.start, TwoReadings, "a closing bracket is missing, and may be in this comment")
+	for _, t := range tokens {
+		if t.kind == tokenComment && (!t.plain || t.start >= end.end) {
+			return nil, refuse(t.start, TwoReadings, "a closing bracket is missing, and may be in this comment")
+		}
 	}
 	return missing, onlyReading(events, depths)
 }
 
-// hiding finds a comment that holds brackets, or with which the text ends.
-func hiding(tokens []token, end int) (comment token, found bool) {
+// lastSolid is the last token that is not dropped.
+func lastSolid(tokens []token) (last token) {
 	for _, t := range tokens {
-		if t.kind == tokenComment && (!t.plain || t.start >= end) {
-			return t, true
+		if !t.dropped() {
+			last = t
 		}
 	}
-	return token{}, false
+	return last
 }
 
 // structure groups tokens to events and checks what stands beside what.

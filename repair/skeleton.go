@@ -16,12 +16,11 @@ import (
 // away that a string ends with and rewrites what looks like a path, no more than
 // a model, which must not learn values in the first place.
 
-// Placeholders hold the token's number: names and strings behind a letter, in the
-// quotes that they had; numbers and literals in a number.
+// Placeholders hold the token's number: names, strings and words behind a letter,
+// in the quotes that they had; numbers and literals in a number.
 const (
-	namePrefix   = "n"
-	stringPrefix = "s"
-	firstNumber  = 1_000_000 // plus the token's number: no leading zero, no other digits
+	textPrefix  = "s"
+	firstNumber = 1_000_000 // plus the token's number: as many digits, no leading zero
 )
 
 // skeletonOf writes tokens with placeholders, in the form that each had. Brackets
@@ -44,17 +43,15 @@ func skeletonOf(tokens []token, missing map[int]string) []byte {
 		case tokenNumber, tokenLiteral:
 			skeleton = strconv.AppendInt(skeleton, firstNumber+int64(i), 10)
 		case tokenWord:
-			skeleton = append(append(skeleton, namePrefix...), index...)
+			skeleton = append(append(skeleton, textPrefix...), index...)
+		case tokenStray:
+			skeleton = append(skeleton, t.text...)
 		case tokenString:
 			quote := `"`
 			if !t.plain {
 				quote = `'`
 			}
-			prefix := stringPrefix
-			if i+1 < len(tokens) && tokens[i+1].kind == tokenColon {
-				prefix = namePrefix
-			}
-			skeleton = append(skeleton, quote+prefix+index+quote...)
+			skeleton = append(skeleton, quote+textPrefix+index+quote...)
 		}
 		skeleton = append(skeleton, ' ')
 	}
@@ -91,7 +88,7 @@ func fill(v *jsonx.Value, tokens []token) error {
 		for i := range v.Items {
 			item := &v.Items[i]
 			if v.Kind == jsonx.Object {
-				name, err := standsFor(item.Name, namePrefix, 0, tokens)
+				name, err := standsFor(item.Name, textPrefix, 0, tokens)
 				if err != nil {
 					return err
 				}
@@ -103,7 +100,7 @@ func fill(v *jsonx.Value, tokens []token) error {
 		}
 		return nil
 	case jsonx.String:
-		t, err := standsFor(v.Text, stringPrefix, 0, tokens)
+		t, err := standsFor(v.Text, textPrefix, 0, tokens)
 		v.Text = t.text
 		return err
 	}

@@ -17,7 +17,8 @@ const (
 	tokenString
 	tokenNumber
 	tokenLiteral
-	tokenWord    // an identifier, which only a key may be
+	tokenWord    // an identifier: a name, or a string if a model says so
+	tokenStray   // a separator that JSON does not have; dropped if a model says so
 	tokenComment // dropped
 	tokenFence   // dropped
 )
@@ -33,6 +34,11 @@ type token struct {
 
 func (t token) scalar() bool {
 	return t.kind == tokenString || t.kind == tokenNumber || t.kind == tokenLiteral
+}
+
+// dropped tells whether t is nothing of a document.
+func (t token) dropped() bool {
+	return t.kind == tokenComment || t.kind == tokenFence || t.kind == tokenStray
 }
 
 // literals are the closed table of other languages' literals. undefined is null,
@@ -53,10 +59,11 @@ var literals = [...]struct {
 }
 
 // scan reads a text token by token. It is the independent witness of a repair:
-// what is a key or a scalar of the text is decided here and nowhere else. The
-// error is a *Refusal.
-func scan(text []byte) ([]token, error) {
-	s := scanner{text: text}
+// what is a key or a scalar of the text is decided here and nowhere else. With
+// strays it also takes what only a model makes something of. The error is a
+// *Refusal.
+func scan(text []byte, strays bool) ([]token, error) {
+	s := scanner{text: text, strays: strays}
 	s.space()
 	if err := s.openingFence(); err != nil {
 		return nil, err
@@ -74,6 +81,7 @@ func scan(text []byte) ([]token, error) {
 
 type scanner struct {
 	text   []byte
+	strays bool
 	at     int
 	tokens []token
 }
@@ -110,11 +118,16 @@ func (s *scanner) token() error {
 		return s.string(s.quote())
 	case wordByte(c):
 		return s.word()
+	case s.strays && strings.IndexByte(strayBytes, c) >= 0:
+		s.emit(token{kind: tokenStray, text: string(c)}, one)
 	default:
 		return refuse(s.at, StrayCharacter, "")
 	}
 	return nil
 }
+
+// strayBytes stand between names and values in other notations: a=1; a => 1; (1).
+const strayBytes = "=>;()"
 
 func (s *scanner) has(prefix string) bool { return bytes.HasPrefix(s.text[s.at:], []byte(prefix)) }
 
@@ -204,7 +217,7 @@ func (s *scanner) word() error {
 			return refuse(s.at, NotANumber, "such as one with a leading zero, a plus sign, hexadecimal digits or no digit at one side of the point")
 		}
 		s.emit(token{kind: tokenNumber, text: word, plain: true}, end)
-	case strings.ContainsAny(word, "+-."):
+	case strings.ContainsAny(word, "+-.") && !s.strays:
 		return refuse(s.at, BareWord, "")
 	default:
 		s.emit(token{kind: tokenWord, text: word}, end)
