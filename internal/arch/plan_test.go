@@ -112,6 +112,11 @@ var plan = map[string]room{
 		modules: []string{"github.com/kaptinlin/jsonrepair"},
 		outside: []string{"net", "net/http", "os", "os/exec", "syscall"},
 	},
+	"repair/openai": {
+		own:     []string{"internal/jsonx", "repair"},
+		modules: []string{"github.com/openai/openai-go/v3", "github.com/sony/gobreaker/v2"},
+		outside: []string{"net", "os", "os/exec", "syscall"},
+	},
 
 	// What operators do with the evidence.
 	"internal/rollout": {
