@@ -1,6 +1,7 @@
 package invariants
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/signet-egress/signet/internal/jsonx"
@@ -50,7 +51,7 @@ func (c programCache) verdict(t testing.TB, check string, in Input) (string, str
 
 func TestCheck(t *testing.T) {
 	const original = `{"id": "inv-1", "amount": 120.50, "currency": "EUR", "big": 9007199254740993, "items": [{"n": 1}, {"n": 2.5}], "none": null, "ok": true}`
-	const transformed = `{"id": "inv-1", "amount_minor": 12050, "currency": "EUR", "text": "120.50", "list": [1, 2], "zero": 0, "mzero": -0, "huge": 1e400, "tiny": 1e-400}`
+	const transformed = `{"id": "inv-1", "amount_minor": 12050, "currency": "EUR", "text": "120.50", "list": [1, 2], "zero": 0, "mzero": -0, "two": {"a": 1, "b": [2, {"c": 3}]}, "same": {"b": [2.0, {"c": 3}], "a": 1}, "exact": {"b": [2, {"c": 3}], "a": 1}, "other": {"a": 1, "c": [2, {"c": 3}]}, "mixed": {"b": [2, {"c": "3"}], "a": 1}, "huge": 1e400, "tiny": 1e-400}`
 	for _, c := range []struct{ check, want string }{
 		{"minor_units(original.amount, original.currency) == transformed.amount_minor", "true"},
 		{"original.currency == transformed.currency", "true"},
@@ -81,6 +82,10 @@ func TestCheck(t *testing.T) {
 		{"original.items.size() == 2", "true"},
 		{"original.items[0].n == 1", "true"},
 		{"original.items[size(original.items) - 1].n == 2.5", "true"},
+		{"original.items[original.items[original.items[0].n].n - 1.5].n == 2.5", "true"},
+		{"-1e-400 < 0 && 0 > -1e-400 && -0.5 < 0 && -.5 == -0.5 && - 1.5 == 0 - 1.5", "true"},
+		{"-   9007199254740992.5 == -9007199254740992.5 && -   9007199254740992.5 != -9007199254740992.0", "true"},
+		{"- \n 1.5e3 == 0-1500 && 1.5e-3==0.0015 && 'ü' == 'ü' && 9007199254740993.5 > 9007199254740993.0", "true"},
 		{"original.items[2].n == 1", "error"},
 		{"original.items[0.5].n == 1", "compile"},
 		{"sum(original.items, '/n') == 3.5", "true"},
@@ -133,6 +138,14 @@ func TestCheck(t *testing.T) {
 		{"{1: 2}", "compile"},
 		{"{'a': 1.50}.a == 1.5", "true"},
 		{"original.items[0] == {'n': 1}", "true"},
+		{"{'n': 1.0} == original.items[0]", "true"},
+		{"{'n': 1, 'm': 2} == original.items[0]", "false"},
+		{"transformed.two == transformed.same", "true"},
+		{"transformed.two == transformed.other", "false"},
+		{"transformed.two == transformed.mixed", "error"},
+		{"equal_exact(transformed.two, transformed.same)", "false"},
+		{"equal_exact(transformed.two, transformed.exact)", "true"},
+		{"equal_exact(transformed.two, transformed.other)", "false"},
 		{"google.protobuf.Int64Value{value: 1} == 1", "compile"},
 		{"1 + 1", "compile"},
 	} {
@@ -140,9 +153,32 @@ func TestCheck(t *testing.T) {
 			Original: doc(t, original), Transformed: doc(t, transformed), Request: Request{Method: "POST"},
 			Facts: map[string]*jsonx.Value{"invoice": doc(t, `{"amount": 5}`)},
 		})
-		t.Logf("%-5s %s: %s", got, c.check, message)
 		if got != c.want {
 			t.Errorf("%s: %s %s, want %s", c.check, got, message, c.want)
 		}
 	}
+}
+
+// TestConcurrentChecks shares one program, as exchanges do.
+func TestConcurrentChecks(t *testing.T) {
+	p, err := Compile(typicalRules, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := Input{Original: doc(t, invoice), Transformed: doc(t, payment)}
+	wrong := Input{Original: doc(t, invoice), Transformed: doc(t, `{}`)}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 100 {
+				if v := p.Check(t.Context(), in); len(v) != 0 {
+					t.Errorf("%+v", v)
+				}
+				if v := p.Check(t.Context(), wrong); len(v) != len(typicalRules) {
+					t.Errorf("%+v", v)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -52,6 +52,13 @@ func equal(a, b ref.Val) (bool, error) {
 		if b, ok := b.(traits.Lister); ok {
 			return equalLists(a, b)
 		}
+	case *object:
+		if b, ok := b.(*object); ok {
+			return equalObjects(a.value(), b.value(), func(x, y *jsonx.Value) (bool, error) { return equal(celValue(x), celValue(y)) })
+		}
+		if b, ok := b.(traits.Mapper); ok {
+			return equalMaps(a, b)
+		}
 	case traits.Mapper:
 		if b, ok := b.(traits.Mapper); ok {
 			return equalMaps(a, b)
@@ -83,6 +90,33 @@ func equalMaps(a, b traits.Mapper) (bool, error) {
 			return false, nil
 		}
 		if same, err := equal(a.Get(key), other); err != nil || !same {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// equalObjects compares members by name. They mostly stand in the same order;
+// where they do not, b is searched once for all.
+func equalObjects(a, b *jsonx.Value, same func(x, y *jsonx.Value) (bool, error)) (bool, error) {
+	if len(a.Items) != len(b.Items) {
+		return false, nil
+	}
+	var byName map[string]*jsonx.Value
+	for i := range a.Items {
+		member, other := &a.Items[i], &b.Items[i]
+		if other.Name != member.Name {
+			if byName == nil {
+				byName = make(map[string]*jsonx.Value, len(b.Items))
+				for j := range b.Items {
+					byName[b.Items[j].Name] = &b.Items[j]
+				}
+			}
+			if other = byName[member.Name]; other == nil {
+				return false, nil
+			}
+		}
+		if ok, err := same(member, other); err != nil || !ok {
 			return false, err
 		}
 	}
@@ -159,15 +193,15 @@ func written(v ref.Val) (*jsonx.Value, error) {
 // sameText is equality of texts; the order of an object's members does not
 // count.
 func sameText(a, b *jsonx.Value) bool {
-	if a.Kind != b.Kind || a.Text != b.Text || len(a.Items) != len(b.Items) {
+	switch {
+	case a.Kind != b.Kind || a.Text != b.Text || len(a.Items) != len(b.Items):
 		return false
+	case a.Kind == jsonx.Object:
+		same, _ := equalObjects(a, b, func(x, y *jsonx.Value) (bool, error) { return sameText(x, y), nil })
+		return same
 	}
 	for i := range a.Items {
-		other := &b.Items[i]
-		if a.Kind == jsonx.Object && other.Name != a.Items[i].Name {
-			other = b.Get(a.Items[i].Name)
-		}
-		if other == nil || !sameText(&a.Items[i], other) {
+		if !sameText(&a.Items[i], &b.Items[i]) {
 			return false
 		}
 	}

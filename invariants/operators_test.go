@@ -56,6 +56,13 @@ var forms = []struct {
 	{"by an index", false, func(_, n string) string { return "transformed.l" + n + "[0]" }},
 	{"by a computed index", false, func(_, n string) string { return "transformed.l" + n + "[size(transformed.l" + n + ") - 1]" }},
 	{"literal", true, func(text, _ string) string { return text }},
+	{"literal with its sign apart", false, func(text, _ string) string {
+		digits, negative := strings.CutPrefix(text, "-")
+		if !negative {
+			return ""
+		}
+		return "- \t" + digits
+	}},
 	{"decimal of a string", true, func(text, _ string) string {
 		if !plainNumber(text) {
 			return ""
@@ -153,7 +160,7 @@ func TestOperators(t *testing.T) {
 					}
 					check := a + " " + c.operator + " " + b
 					got, message := programs.verdict(t, check, in)
-					literal := left.name == "literal" || right.name == "literal"
+					literal := strings.HasPrefix(left.name, "literal") || strings.HasPrefix(right.name, "literal")
 					switch {
 					case got == "compile" && literal:
 						refused[strings.SplitN(message, ": ", 2)[1]] = true

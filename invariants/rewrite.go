@@ -117,15 +117,20 @@ func (r *rewriter) literal(e ast.Expr) {
 	e.SetKindCase(r.make.NewCall(e.ID(), fnNumber, argument))
 }
 
+// doubleLiteral is CEL's token, after a sign that may stand apart.
+var doubleLiteral = regexp.MustCompile(`^(-?)\s*(\d*(?:\.\d+)?(?:[eE][+-]?\d+)?)`)
+
 // doubleText is how a literal with a fraction or an exponent was written: CEL
-// has already rounded it to a double.
+// has already rounded it to a double. Where the text ends is not what CEL says,
+// which leaves white space out of account.
 func (r *rewriter) doubleText(id int64, rounded types.Double) string {
 	where, ok := r.tree.SourceInfo().GetOffsetRange(id)
-	if !ok || where.Start < 0 || int(where.Stop) > len(r.source) || where.Start > where.Stop {
+	if !ok || where.Start < 0 || int(where.Start) > len(r.source) {
 		r.fail(id, "a number without a place in the rule")
 		return ""
 	}
-	text := string(r.source[where.Start:where.Stop])
+	m := doubleLiteral.FindStringSubmatch(string(r.source[where.Start:]))
+	text := m[1] + m[2]
 	if types.String(text).ConvertToType(types.DoubleType).Equal(rounded) != types.True {
 		r.fail(id, "a number that is not the one that was written")
 	}
