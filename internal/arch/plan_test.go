@@ -158,6 +158,9 @@ var plan = map[string]room{
 	"internal/collector/web": {
 		own:     []string{"internal/collector/access", "internal/collector/httpapi", "internal/collector/merkle", "internal/collector/store", "receipts"},
 		modules: []string{"golang.org/x/mod/sumdb"},
+		tests: []string{
+			"internal/collector/audit", "internal/collector/store/sqlite", "internal/testkit/chains", "receipts/bundle", "github.com/chromedp",
+		},
 	},
 	"internal/collector/pki": {own: []string{"internal/durable"}},
 	"internal/collector/store": {

@@ -4,6 +4,7 @@ package audit
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -43,13 +44,13 @@ func (x *Exporter) Export(ctx context.Context, w io.Writer, tenant string, span 
 		Filter: bundle.Filter{Agent: e.Agent, Trace: e.Trace}, Key: x.Key, Keys: keys,
 	}, func(add func(line []byte) error) error { return x.each(ctx, tenant, span, add) })
 	if err != nil {
-		return fmt.Errorf("export chain %s: %w", span.Chain, err)
+		return fmt.Errorf("write the bundle: %w", err)
 	}
 	return nil
 }
 
-// keys reads who may sign the chain from the records that say so: its genesis and
-// its key changes.
+// keys are those that sign in the bundle: the chain's, read from the records that
+// introduce them, and the collector's.
 func (x *Exporter) keys(ctx context.Context, tenant, chain string) ([]receipts.ChainKey, error) {
 	known, err := x.Store.ChainKeys(ctx, tenant, chain)
 	if err != nil {
@@ -65,7 +66,16 @@ func (x *Exporter) keys(ctx context.Context, tenant, chain string) ([]receipts.C
 			return nil, fmt.Errorf("the record that introduces key %s: %w", known[i].KID, err)
 		}
 	}
-	return receipts.Introduced(introductions)
+	keys, err := receipts.Introduced(introductions)
+	if err != nil {
+		return nil, fmt.Errorf("the keys of chain %s: %w", chain, err)
+	}
+	pub, ok := x.Key.Public().(ed25519.PublicKey)
+	if !ok {
+		return nil, errors.New("the signing key is not an Ed25519 key")
+	}
+	// The collector's own key is no chain's: it signs the manifest.
+	return append(keys, receipts.ChainKey{KID: receipts.KeyID(pub), PublicKey: pub}), nil
 }
 
 func (x *Exporter) each(ctx context.Context, tenant string, span store.Span, add func(line []byte) error) error {

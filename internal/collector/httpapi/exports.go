@@ -74,7 +74,10 @@ func WriteExport(ctx context.Context, w http.ResponseWriter, s Spans, x Exporter
 	period := e.From.UTC().Format("20060102T150405Z") + "-" + e.To.UTC().Format("20060102T150405Z")
 	if e.Chain != "" {
 		h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="signet-%s-%s.zip"`, e.Chain, period))
-		return x.Export(ctx, w, tenant, first[0], e)
+		if err := x.Export(ctx, w, tenant, first[0], e); err != nil {
+			return fmt.Errorf("export chain %s: %w", e.Chain, err)
+		}
+		return nil
 	}
 	h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="signet-bundles-%s.zip"`, period))
 	return writeAll(ctx, w, first, s, x, tenant, e)

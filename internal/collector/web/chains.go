@@ -110,7 +110,7 @@ func (w *Web) chain(rw http.ResponseWriter, v *visit) error {
 	if last := from + int64(len(records)); last <= p.Chain.Head.Seq {
 		p.After = last
 	}
-	return w.show(rw, v, "chain", "Chain", p)
+	return w.show(rw, v, "chain", "Chain", &p)
 }
 
 // firstSeq is where the page begins: by default, so that it ends with the head.

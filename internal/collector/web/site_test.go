@@ -1,0 +1,121 @@
+package web_test
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/signet-egress/signet/internal/collector/access"
+	"github.com/signet-egress/signet/internal/collector/audit"
+	"github.com/signet-egress/signet/internal/collector/merkle"
+	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/internal/collector/store/sqlite"
+	"github.com/signet-egress/signet/internal/collector/web"
+	"github.com/signet-egress/signet/internal/testkit/chains"
+	"github.com/signet-egress/signet/receipts"
+)
+
+// began is when the traffic of the tests begins.
+var began = time.Date(2026, 11, 23, 3, 4, 5, 0, time.UTC)
+
+// site is the pages over a real store, with two tenants.
+type site struct {
+	t         *testing.T
+	store     store.Store
+	web       *web.Web
+	server    *httptest.Server
+	sequencer *merkle.Sequencer
+	now       time.Time
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	kept, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "collector.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = kept.Close() })
+	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	signer := merkle.NewSigner("collector.example", key)
+	s := &site{t: t, store: kept, now: began.Add(4 * time.Hour)}
+	now := func() time.Time { return s.now }
+	s.sequencer = merkle.NewSequencer(kept, signer, slog.New(slog.DiscardHandler))
+	s.web, err = web.New(web.Config{
+		Store: kept, Prover: merkle.Prover{Store: kept}, Exporter: &audit.Exporter{Store: kept, Key: key, Build: "v0.0.0-test", Now: now},
+		Gate: access.NewGate(kept, now, 1000, 1000), LogKey: signer.VerifierKey, Seal: []byte("secret"), Now: now,
+		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.server = httptest.NewServer(s.web)
+	t.Cleanup(s.server.Close)
+	for _, name := range []string{"acme", "other"} {
+		if err := kept.CreateTenant(t.Context(), store.Tenant{Name: name, Created: began}); err != nil {
+			t.Fatal(err)
+		}
+		s.token(name, name+"-token", store.Scopes()...)
+	}
+	return s
+}
+
+func (s *site) token(tenant, secret string, scopes ...store.Scope) {
+	s.t.Helper()
+	err := s.store.AddToken(s.t.Context(), store.Token{
+		ID: chains.UUID(), Tenant: tenant, Digest: sha256.Sum256([]byte(secret)), Scopes: scopes, Created: began,
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// traffic is some hours of a chain, which then falls silent.
+func (s *site) traffic(tenant string) *chains.Chain {
+	s.t.Helper()
+	ctx := s.t.Context()
+	c := chains.New(tenant, "billing-agent", began)
+	c.Step = 7 * time.Minute
+	for i := range 30 {
+		c.Add(c.Receipt("api.example", fmt.Sprintf("invoice-%d", i/3)))
+		if i%4 == 1 {
+			denial := c.Denial("paste.example", fmt.Sprintf("invoice-%d", i/3), "HEL_HOST_NOT_ALLOWED")
+			denial.Count = int64(i)
+			c.Add(denial)
+		}
+	}
+	s.keep(c)
+	if _, err := s.sequencer.Take(ctx, tenant); err != nil {
+		s.t.Fatal(err)
+	}
+	_, err := s.store.Raise(ctx, tenant, store.Alarm{
+		ID: chains.UUID(), Kind: store.AlarmSilent, Chain: c.ID, Message: "not heard of for 10 minutes, and it did not stop", Raised: s.now, Last: s.now,
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return c
+}
+
+func (s *site) keep(c *chains.Chain) {
+	s.t.Helper()
+	ctx := s.t.Context()
+	if err := s.store.RegisterChain(ctx, c.Tenant, store.Registration{ID: c.ID, Agent: c.Agent, PublicKey: c.Public(), At: began}); err != nil {
+		s.t.Fatal(err)
+	}
+	b := &store.Batch{Chain: c.ID, Received: s.now, Build: "v0.0.0-test"}
+	for _, line := range c.Lines {
+		r, err := receipts.Decode(line)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		b.Records = append(b.Records, store.NewRecord(r, line, s.now))
+	}
+	if _, err := s.store.Append(ctx, c.Tenant, b); err != nil {
+		s.t.Fatal(err)
+	}
+}

@@ -1,0 +1,239 @@
+package web_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/receipts"
+)
+
+// visitor is a browser without its window.
+type visitor struct {
+	t      *testing.T
+	client *http.Client
+	base   string
+}
+
+func (s *site) visitor(t *testing.T) *visitor {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &visitor{t: t, base: s.server.URL, client: &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+func (v *visitor) get(path string) (*http.Response, string) {
+	v.t.Helper()
+	req, err := http.NewRequestWithContext(v.t.Context(), http.MethodGet, v.base+path, http.NoBody)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return v.do(req)
+}
+
+func (v *visitor) post(path string, form url.Values, header ...string) (*http.Response, string) {
+	v.t.Helper()
+	req, err := http.NewRequestWithContext(v.t.Context(), http.MethodPost, v.base+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	return v.do(req)
+}
+
+func (v *visitor) do(req *http.Request) (*http.Response, string) {
+	v.t.Helper()
+	resp, err := v.client.Do(req)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return resp, string(body)
+}
+
+func (v *visitor) login(token string) {
+	v.t.Helper()
+	if resp, body := v.post("/login", url.Values{"token": {token}}); resp.StatusCode != http.StatusSeeOther {
+		v.t.Fatalf("login: %s %s", resp.Status, body)
+	}
+}
+
+func TestPagesShowWhatHappened(t *testing.T) {
+	s := newSite(t)
+	c := s.traffic("acme")
+	v := s.visitor(t)
+	v.login("acme-token")
+	receipt := decode(t, c.Lines[1])
+	for path, wants := range map[string][]string{
+		"/":                                 {"HEL_HOST_NOT_ALLOWED", "Why it was denied", "<rect class=\"denied\"", "To look at", "not heard of"},
+		"/?span=7d":                         {"aria-current=\"true\">7 days"},
+		"/receipts":                         {"api.example", "HEL_HOST_NOT_ALLOWED", receipt.ReceiptID[:12]},
+		"/receipts?outcome=denied":          {"paste.example"},
+		"/receipts/" + receipt.ReceiptID:    {"verified up to the signed root", "POST https://api.example/v1/messages", "192.0.2.1", "seq 2"},
+		"/traces/" + receipt.TraceID:        {receipt.TraceID, receipt.ReceiptID},
+		"/chains":                           {c.ID, "silent"},
+		"/chains/" + c.ID:                   {"genesis", receipt.ReceiptID, "Key from seq 1"},
+		"/usage":                            {"VEX by day", "2026-11-23"},
+		"/export?chain=" + c.ID:             {"value=\"" + c.ID + "\""},
+		"/receipts?host=%22%3E%3Cscript%3E": {"No receipt is like that", "&#34;&gt;&lt;script&gt;"},
+	} {
+		resp, body := v.get(path)
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("GET %s: %s", path, resp.Status)
+		}
+		for _, want := range wants {
+			if !strings.Contains(body, want) {
+				t.Errorf("GET %s lacks %q:\n%s", path, want, body)
+			}
+		}
+		if strings.Contains(body, "<script") || strings.Contains(body, "style=") {
+			t.Errorf("GET %s has what the content security policy forbids", path)
+		}
+		if csp := resp.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; style-src 'self'") || strings.Contains(csp, "unsafe") {
+			t.Errorf("GET %s: Content-Security-Policy %q", path, csp)
+		}
+	}
+}
+
+func TestNobodySeesAnothersPages(t *testing.T) {
+	s := newSite(t)
+	c := s.traffic("acme")
+	receipt := decode(t, c.Lines[1])
+	paths := []string{"/receipts/" + receipt.ReceiptID, "/traces/" + receipt.TraceID, "/chains/" + c.ID}
+	other := s.visitor(t)
+	other.login("other-token")
+	for _, path := range paths {
+		if resp, body := other.get(path); resp.StatusCode != http.StatusNotFound || strings.Contains(body, "api.example") {
+			t.Errorf("GET %s as another tenant: %s", path, resp.Status)
+		}
+	}
+	for _, path := range append(paths, "/", "/receipts", "/chains", "/usage", "/export") {
+		if resp, _ := s.visitor(t).get(path); resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != "/login" {
+			t.Errorf("GET %s without a login: %s", path, resp.Status)
+		}
+	}
+	for _, path := range []string{"/", "/receipts", "/chains", "/usage"} {
+		if _, body := other.get(path); strings.Contains(body, ">api.example<") || strings.Contains(body, c.ID) {
+			t.Errorf("GET %s shows another tenant's", path)
+		}
+	}
+}
+
+func TestSessionsEnd(t *testing.T) {
+	s := newSite(t)
+	v := s.visitor(t)
+	if resp, body := v.post("/login", url.Values{"token": {"nobody"}}); resp.StatusCode != http.StatusUnauthorized || !strings.Contains(body, "not known") {
+		t.Errorf("a token that is not known: %s", resp.Status)
+	}
+	wantLogin := func(what string) {
+		t.Helper()
+		if resp, _ := v.get("/"); resp.StatusCode != http.StatusSeeOther {
+			t.Errorf("%s: %s", what, resp.Status)
+		}
+	}
+	v.login("acme-token")
+	if resp, _ := v.post("/logout", nil); resp.StatusCode != http.StatusSeeOther {
+		t.Errorf("logout: %s", resp.Status)
+	}
+	wantLogin("after a logout")
+	v.login("acme-token")
+	s.now = s.now.Add(13 * time.Hour)
+	wantLogin("after a working day")
+	v.login("acme-token")
+	tokens, err := s.store.Tokens(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.store.RevokeToken(t.Context(), "acme", tokens[0].ID, s.now); err != nil {
+		t.Fatal(err)
+	}
+	wantLogin("after the token was revoked")
+	base, err := url.Parse(s.server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.client.Jar.SetCookies(base, []*http.Cookie{{Name: "signet-session", Value: strings.Repeat("A", 90)}})
+	wantLogin("with a cookie that was made up")
+}
+
+// What changes something is refused where another site asks for it.
+func TestOtherSitesCannotAsk(t *testing.T) {
+	s := newSite(t)
+	s.traffic("acme")
+	v := s.visitor(t)
+	v.login("acme-token")
+	form := url.Values{"from": {"2026-11-23T00:00"}, "to": {"2026-11-24T00:00"}, "profile": {"core"}}
+	for name, header := range map[string][]string{
+		"by fetch metadata": {"Sec-Fetch-Site", "cross-site"},
+		"by origin":         {"Origin", "https://evil.example"},
+	} {
+		for _, path := range []string{"/export", "/logout", "/login"} {
+			if resp, _ := v.post(path, form, header...); resp.StatusCode != http.StatusForbidden {
+				t.Errorf("%s, POST %s: %s", name, path, resp.Status)
+			}
+		}
+	}
+	if resp, _ := v.post("/export", form, "Sec-Fetch-Site", "same-origin"); resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "application/zip" {
+		t.Errorf("from the page itself: %s", resp.Status)
+	}
+}
+
+func TestCookiesAreKeptFromScriptsAndOthers(t *testing.T) {
+	s := newSite(t)
+	req := httptest.NewRequest(http.MethodPost, "https://collector.example/login", strings.NewReader("token=acme-token"))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	rec := httptest.NewRecorder()
+	s.web.ServeHTTP(rec, req)
+	cookie := rec.Header().Get("Set-Cookie")
+	for _, want := range []string{"__Host-signet-session=", "Path=/", "HttpOnly", "Secure", "SameSite=Strict"} {
+		if !strings.Contains(cookie, want) {
+			t.Errorf("Set-Cookie %q lacks %s", cookie, want)
+		}
+	}
+}
+
+func TestScopesHoldForPages(t *testing.T) {
+	s := newSite(t)
+	s.token("acme", "reader", store.ScopeReceiptsRead)
+	v := s.visitor(t)
+	v.login("reader")
+	if resp, _ := v.get("/receipts"); resp.StatusCode != http.StatusOK {
+		t.Errorf("receipts: %s", resp.Status)
+	}
+	for _, path := range []string{"/receipts?cursor=AAAA", "/receipts?from=yesterday", "/chains/' OR 1=1", "/usage?month=13", "/nothing"} {
+		if resp, _ := v.get(strings.ReplaceAll(path, " ", "%20")); resp.StatusCode < 400 || resp.StatusCode >= 500 {
+			t.Errorf("GET %s: %s", path, resp.Status)
+		}
+	}
+	if resp, body := v.get("/export"); resp.StatusCode != http.StatusForbidden || !strings.Contains(body, "lacks the scope export") {
+		t.Errorf("export: %s", resp.Status)
+	}
+}
+
+func decode(t *testing.T, line []byte) *receipts.Receipt {
+	t.Helper()
+	r, err := receipts.Decode(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	receipt, ok := r.(*receipts.Receipt)
+	if !ok {
+		t.Fatalf("a %T", r)
+	}
+	return receipt
+}
