@@ -11,10 +11,13 @@ var errNoPolicy = errors.New("no policy is named: set policy in the configuratio
 
 // loadPolicy loads what the configuration decides by: a policy, or a list of
 // hosts. Where it has neither the error is errNoPolicy.
-func loadPolicy(c *config.Config) (*ruleset.Set, error) {
+func loadPolicy(c *config.Config) (*ruleset.Set, error) { return reloadPolicy(c, nil) }
+
+// reloadPolicy is loadPolicy where current is in force; nil for none.
+func reloadPolicy(c *config.Config, current *ruleset.Set) (*ruleset.Set, error) {
 	switch {
 	case c.Policy != "":
-		return ruleset.Load(c.Policy)
+		return current.Reload(c.Policy)
 	case len(c.AllowedHosts) > 0:
 		return ruleset.FromHosts(c.AllowedHosts)
 	}

@@ -62,15 +62,15 @@ func changedFlags(cmd *cobra.Command, keys map[string]string) map[string]any {
 }
 
 func runSidecar(ctx context.Context, sources config.Sources, stderr io.Writer) error {
-	load := func() (*config.Config, *ruleset.Set, error) {
+	load := func(current *ruleset.Set) (*config.Config, *ruleset.Set, error) {
 		c, err := sources.Load()
 		if err != nil {
 			return nil, nil, err
 		}
-		set, err := loadPolicy(c)
+		set, err := reloadPolicy(c, current)
 		return c, set, err
 	}
-	c, set, err := load()
+	c, set, err := load(nil)
 	if err != nil {
 		return exit(exitUnusable, err)
 	}

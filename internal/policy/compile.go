@@ -191,12 +191,22 @@ func (c *compiler) deny(n *yaml.Node) {
 
 // plainName keeps names short and plain: they are metric labels and stand in
 // logs, receipts and headers.
-var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+func plainName(s string) bool {
+	if s == "" || len(s) > 64 || strings.IndexByte("._-", s[0]) >= 0 {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && strings.IndexByte("._-", c) < 0 {
+			return false
+		}
+	}
+	return true
+}
 
 // begin reads what rules, deny entries and patterns share, and sets the name that errors
 // show until endRule.
 func (c *compiler) begin(n *yaml.Node, what string, known []string) map[string]*yaml.Node {
-	if name := strictyaml.Peek(n, "name"); plainName.MatchString(name) {
+	if name := strictyaml.Peek(n, "name"); plainName(name) {
 		c.rule, c.In = name, "rule "+strconv.Quote(name)
 	}
 	keys := c.Mapping(n, what, known)
@@ -208,7 +218,7 @@ func (c *compiler) begin(n *yaml.Node, what string, known []string) map[string]*
 	case keys["name"] == nil:
 		c.Complain(n, "%s needs a name, which receipts and metrics show", what)
 	case name == "":
-	case !plainName.MatchString(name):
+	case !plainName(name):
 		c.Complain(keys["name"], "name %s is not 1 to 64 letters, digits, dots, hyphens and underscores that start with a letter or digit", strictyaml.Excerpt(name))
 	case taken:
 		c.Complain(keys["name"], "the name is taken already, in %s", first)
@@ -318,7 +328,7 @@ func (c *compiler) agents(n *yaml.Node) []string {
 	for _, e := range c.List(n, "agents") {
 		switch s := c.Text(e, "an agent"); {
 		case s == "":
-		case s != "*" && !plainName.MatchString(s):
+		case s != "*" && !plainName(s):
 			c.Complain(e, "agent %s is not 1 to 64 letters, digits, dots, hyphens and underscores; no agent has another name", strictyaml.Excerpt(s))
 		default:
 			agents = append(agents, s)

@@ -37,7 +37,7 @@ func FromHosts(entries []string) (*Set, error) {
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("allowed_hosts is not usable:\n%w", errors.Join(errs...))
 	}
-	return compile([]policy.File{{Path: hostsPath, Data: []byte(hostsPolicy(ports))}})
+	return made([]policy.File{{Path: hostsPath, Data: []byte(hostsPolicy(ports))}})
 }
 
 // splitEntry cuts a port off. An IPv6 address with a port stands in brackets.

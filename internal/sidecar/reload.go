@@ -15,8 +15,9 @@ import (
 	"github.com/signet-egress/signet/receipts"
 )
 
-// Source reads configuration and policy again, the same way as at the start.
-type Source func() (*config.Config, *ruleset.Set, error)
+// Source reads configuration and policy again, the same way as at the start. The
+// policy that is in force comes back as it is where its files have not changed.
+type Source func(current *ruleset.Set) (*config.Config, *ruleset.Set, error)
 
 // Reloaded is what a reload did.
 type Reloaded struct {
@@ -33,6 +34,7 @@ type reloading struct {
 
 	mu     sync.Mutex // one reload at a time
 	config *config.Config
+	policy *ruleset.Set
 	failed error // why the newest files are not in force; nil if they are
 	at     time.Time
 }
@@ -76,7 +78,7 @@ func (s *Sidecar) reload() (Reloaded, error) {
 	if r.source == nil {
 		return Reloaded{}, errors.New("this sidecar cannot reload: nothing says from where")
 	}
-	c, set, err := r.source()
+	c, set, err := r.source(r.policy)
 	if err != nil {
 		return Reloaded{}, err
 	}
@@ -98,7 +100,7 @@ func (s *Sidecar) reload() (Reloaded, error) {
 		return Reloaded{}, err
 	}
 	s.snapshot.Store(next)
-	r.config, r.at = c, time.Now()
+	r.config, r.policy, r.at = c, set, time.Now()
 	r.level.Set(c.Log.Least())
 	s.upstreams.Retire(next.Version)
 	cut := s.proxy.Revalidate()

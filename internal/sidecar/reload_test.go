@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -42,6 +43,7 @@ type running struct {
 	admin    *http.Client
 	plain    *http.Client // for the ops listener
 	log      *syncBuffer
+	pause    atomic.Pointer[func()] // runs in the middle of a reload
 }
 
 type syncBuffer struct {
@@ -81,7 +83,7 @@ func start(t testing.TB, policy string, beforeServe ...func()) *running {
 	r := &running{t: t, dir: t.TempDir(), upstream: testkit.Plain(t), log: &syncBuffer{}}
 	r.write(policy)
 	data, ops := t.TempDir(), freePort(t)
-	source := func() (*config.Config, *ruleset.Set, error) {
+	source := func(current *ruleset.Set) (*config.Config, *ruleset.Set, error) {
 		c, err := config.Load("", map[string]any{
 			"listen": "127.0.0.1:0", "metrics_listen": ops, "data": data, "policy": r.dir, "shutdown_timeout": "1m",
 		})
@@ -90,10 +92,13 @@ func start(t testing.TB, policy string, beforeServe ...func()) *running {
 		}
 		c.Resolver.Upstreams = []string{"udp://127.0.0.1:9"}
 		c.Resolver.Hosts = []config.Host{{Name: "up.test", Addresses: loopback}}
-		set, err := ruleset.Load(c.Policy)
+		if pause := r.pause.Load(); pause != nil && current != nil {
+			(*pause)()
+		}
+		set, err := current.Reload(c.Policy)
 		return c, set, err
 	}
-	c, set, err := source()
+	c, set, err := source(nil)
 	must(t, err)
 	level := new(slog.LevelVar)
 	s, err := sidecar.New(t.Context(), sidecar.Options{
@@ -180,6 +185,35 @@ func (r *running) read(resp *http.Response, err error) (int, string) {
 	must(r.t, err)
 	must(r.t, resp.Body.Close())
 	return resp.StatusCode, string(body)
+}
+
+// No request waits for a reload, however long it takes: while one stands in the
+// middle, requests are decided by what is in force, and after it by what is new.
+func TestRequestsDoNotWaitForAReload(t *testing.T) {
+	r := start(t, allowed)
+	reached, release := make(chan struct{}), make(chan struct{})
+	pause := sync.OnceFunc(func() {
+		close(reached)
+		<-release
+	})
+	r.pause.Store(&pause)
+	r.write("mode: enforce")
+	<-reached // by the watch, or by the poll that it begins with
+	done := make(chan error, 1)
+	go func() {
+		_, err := r.sidecar.Reload(t.Context()) // waits for the other one
+		done <- err
+	}()
+	for range 100 {
+		if status := r.get(); status != http.StatusOK {
+			t.Fatalf("in the middle of a reload: %d", status)
+		}
+	}
+	close(release)
+	must(t, <-done)
+	if status := r.get(); status != http.StatusForbidden {
+		t.Errorf("after the reload: %d", status)
+	}
 }
 
 const allowed = "rules: [{name: up, hosts: [up.test], ports: [PORT], schemes: [http]}]"

@@ -72,7 +72,7 @@ type Sidecar struct {
 // listeners. On an error nothing stays open.
 func New(ctx context.Context, o Options) (_ *Sidecar, err error) {
 	s := &Sidecar{config: o.Config, build: o.Build, log: o.Logger, metrics: metrics.New(o.Build), stopping: make(chan struct{})}
-	s.reloading = reloading{source: o.Source, files: o.Files, level: cmp.Or(o.Level, new(slog.LevelVar)), config: o.Config, at: time.Now()}
+	s.reloading = reloading{source: o.Source, files: o.Files, level: cmp.Or(o.Level, new(slog.LevelVar)), config: o.Config, policy: o.Policy, at: time.Now()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.abandon(ctx))

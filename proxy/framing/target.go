@@ -104,11 +104,13 @@ func checkOddTarget(target string, connect bool) *Error {
 // compare refuses a Host field that does not name the target. It says nothing of
 // a target that is none: the pipeline does, and better.
 func (q *Requests) compare(target, host string) *Error {
-	t, err := parse(target, q.head.connect)
-	if err != nil || t.SameAuthority(host) || q.head.connect && q.namesProxy(host) {
-		return nil //nolint:nilerr // it is for the pipeline to say
+	if q.head.connect && q.namesProxy(host) {
+		return nil
 	}
-	return malformed("the Host field does not name the host of the request target")
+	if t, err := parse(target, q.head.connect); err == nil && !t.SameAuthority(host) {
+		return malformed("the Host field does not name the host of the request target")
+	}
+	return nil
 }
 
 func (q *Requests) namesProxy(host string) bool {

@@ -136,23 +136,12 @@ func askOnce(ctx context.Context, client *http.Client, url string) (receipt stri
 	return resp.Header.Get("X-Signet-Receipt"), errors.Join(err, resp.Body.Close())
 }
 
-// counts is how many requests of each client have ended.
-func (w *askers) counts() []int64 {
-	var list []int64
+// ended is how many requests have ended, of all clients.
+func (w *askers) ended() (sum int64) {
 	for _, one := range w.clients {
-		list = append(list, one.done.Load())
+		sum += one.done.Load()
 	}
-	return list
-}
-
-// since is how many have ended since then, of all clients and of the one that is
-// the fastest.
-func (w *askers) since(before []int64) (sum, most int64) {
-	for i, n := range w.counts() {
-		sum += n - before[i]
-		most = max(most, n-before[i])
-	}
-	return sum, most
+	return sum
 }
 
 // end stops the clients and reports their failures.
@@ -167,13 +156,13 @@ func (w *askers) end() {
 		}
 		slowest = max(slowest, one.slowest)
 	}
-	sum, _ := w.since(make([]int64, len(w.clients)))
-	w.t.Logf("%d requests of %d clients; the slowest took %v", sum, len(w.clients), slowest)
+	w.t.Logf("%d requests of %d clients; the slowest took %v", w.ended(), len(w.clients), slowest)
 }
 
 // A policy of ten thousand rules is replaced again and again, by the admin socket
 // and by the file alone, while sixteen clients ask without a pause. None of them
-// fails or waits for a reload, and none sees an older policy after a newer one.
+// fails, and none sees an older policy after a newer one. (That none waits,
+// TestRequestsDoNotWaitForAReload of internal/sidecar shows without a clock.)
 func TestReloadUnderLoad(t *testing.T) {
 	const rules, rounds = 10_000, 3
 	s := newSite(t, options{})
@@ -186,14 +175,9 @@ func TestReloadUnderLoad(t *testing.T) {
 	all := startAskers(t, car)
 	for generation := range rounds {
 		s.replacePolicy(manyRules(1001+2*generation, rules))
-		before := all.counts()
+		before := all.ended()
 		done, took := car.reload(t)
-		sum, most := all.since(before)
-		t.Logf("reload by the admin socket: %v, in which %d requests ended", took, sum)
-		// Who waits for the reload ends one request before and one after.
-		if most < 3 {
-			t.Errorf("no client ended more than %d requests during a reload of %v", most, took)
-		}
+		t.Logf("reload by the admin socket: %v, in which %d requests ended", took, all.ended()-before)
 		if !slices.Contains(versions, done.PolicyVersion) {
 			versions = append(versions, done.PolicyVersion)
 		}
