@@ -4,17 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/interpreter"
-
-	"github.com/signet-egress/signet/internal/jsonx"
 )
 
 // interruptEvery is how many rounds of a loop pass between looks at the clock:
@@ -62,15 +60,29 @@ type evaluator struct {
 func (e *evaluator) violated(ctx context.Context, vars *variables) string {
 	result, err := e.eval(ctx, vars)
 	if err != nil {
-		return fmt.Sprintf("%s: %v", e.source, err)
+		return fmt.Sprintf("%s: %v", e.shown(), err)
 	}
-	switch result {
-	case types.True:
-		return ""
-	case types.False:
-		return e.source + " is false"
+	holds, ok := result.(types.Bool)
+	switch {
+	case !ok:
+		return fmt.Sprintf("%s: is %s, neither true nor false", e.shown(), aValue(result))
+	case !bool(holds):
+		return e.shown() + " is false"
 	}
-	return fmt.Sprintf("%s: is %s, neither true nor false", e.source, aValue(result))
+	return ""
+}
+
+// shown is the source, cut if it is long.
+func (e *evaluator) shown() string {
+	const most = 300
+	if len(e.source) <= most {
+		return e.source
+	}
+	cut := most
+	for !utf8.RuneStart(e.source[cut]) {
+		cut--
+	}
+	return e.source[:cut] + "…"
 }
 
 func (e *evaluator) eval(ctx context.Context, vars *variables) (ref.Val, error) {
@@ -127,95 +139,4 @@ func (e *evaluator) discreet(text string) string {
 		return "neither an array nor an object to go through"
 	}
 	return text
-}
-
-// Input is what rules look at. Documents are not changed.
-type Input struct {
-	// Original is what the payload was made from; nil if there is none, and then
-	// every rule that looks at it is violated.
-	Original *jsonx.Value
-	// Transformed is the payload.
-	Transformed *jsonx.Value
-	Request     Request
-	// Facts are documents by the name of their fact.
-	Facts map[string]*jsonx.Value
-}
-
-// Request is the exchange that the payload belongs to, as policy decided it.
-type Request struct {
-	Method, Scheme, Host, Path string
-	Agent, Trace               string
-}
-
-// requestFields are the names that rules have for Request's fields.
-var requestFields = [...]string{"method", "scheme", "host", "path", "agent", "trace"}
-
-func isRequestField(name string) bool {
-	for _, field := range requestFields {
-		if field == name {
-			return true
-		}
-	}
-	return false
-}
-
-func (r *Request) document() *jsonx.Value {
-	values := [...]string{r.Method, r.Scheme, r.Host, r.Path, r.Agent, r.Trace}
-	items := make([]jsonx.Value, len(values))
-	for i, text := range values {
-		items[i] = jsonx.Value{Kind: jsonx.String, Text: text, Name: requestFields[i]}
-	}
-	return &jsonx.Value{Kind: jsonx.Object, Items: items}
-}
-
-// variables resolves the four variables of a rule. It belongs to one check.
-type variables struct {
-	in             Input
-	request, facts *jsonx.Value // made when a rule asks
-}
-
-var _ interpreter.Activation = (*variables)(nil)
-
-// ResolveName is the document of that name.
-func (v *variables) ResolveName(name string) (any, bool) {
-	switch name {
-	case "original":
-		return document(v.in.Original)
-	case "transformed":
-		return document(v.in.Transformed)
-	case "request":
-		if v.request == nil {
-			v.request = v.in.Request.document()
-		}
-		return document(v.request)
-	case "facts":
-		if v.facts == nil {
-			v.facts = factsDocument(v.in.Facts)
-		}
-		return document(v.facts)
-	}
-	return nil, false
-}
-
-// Parent is none.
-func (v *variables) Parent() interpreter.Activation { return nil }
-
-func document(v *jsonx.Value) (any, bool) {
-	if v == nil {
-		return nil, false
-	}
-	return celValue(v), true
-}
-
-func factsDocument(facts map[string]*jsonx.Value) *jsonx.Value {
-	out := &jsonx.Value{Kind: jsonx.Object}
-	for _, name := range slices.Sorted(maps.Keys(facts)) {
-		if facts[name] == nil {
-			continue
-		}
-		member := *facts[name]
-		member.Name = name
-		out.Items = append(out.Items, member)
-	}
-	return out
 }

@@ -112,13 +112,9 @@ func minorUnits(amount string, exponent int) (*decimal, error) {
 	if err != nil {
 		return nil, err
 	}
-	minor := &decimal{}
-	minor.num.Set(&d.num)
-	minor.num.Exponent += int32(exponent)
-	if minor.num.Exponent == 0 {
-		return minor.normal()
-	}
-	return multiply(minor, integer(1))
+	d.num.Exponent += int32(exponent)
+	d.literal = ""
+	return d.normal()
 }
 
 // majorUnits moves the decimal point to the left. The result has as many
