@@ -3,6 +3,7 @@ package receipts
 import (
 	"bytes"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -65,15 +66,22 @@ func TestDecodeErrors(t *testing.T) {
 	}
 }
 
-// Whatever Decode takes is canonical, and is what Append writes.
+// Whatever Decode takes is canonical, is what Append writes, and is taken by the
+// decoder that goes by the schema alone.
 func FuzzDecode(f *testing.F) {
 	for _, line := range sampleChain().lines {
 		f.Add(line)
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
 		r, err := Decode(line)
+		if slow, slowErr := decodeAny(line); (err == nil) != (slowErr == nil) || err == nil && !reflect.DeepEqual(r, slow) {
+			t.Fatalf("quickly: %+v, %v\nby the schema: %+v, %v", r, err, slow, slowErr)
+		}
 		if err != nil {
 			return
+		}
+		if scanRecord(line) == nil {
+			t.Fatalf("taken, but not quickly: %s", line)
 		}
 		if again := Append(nil, r); !bytes.Equal(again, line) {
 			t.Fatalf("taken, but written as\n%s\nnot\n%s", again, line)

@@ -103,6 +103,9 @@ func (x *exporting) run() (err error) {
 	}
 	_, _ = fmt.Fprintf(x.cmd.ErrOrStderr(), "exported: %d receipts, chain %s, seq %d-%d, %d details withheld\n",
 		m.ReceiptCount, m.Chain, m.First.Seq, m.Last.Seq, m.DetailsWithheld) // to tell, not to fail
+	if m.Filter != nil && m.Profile == bundle.Full && m.DetailsWithheld == m.ReceiptCount {
+		_, _ = fmt.Fprintln(x.cmd.ErrOrStderr(), "signet: no receipt matches, so that every detail is withheld") // likewise
+	}
 	return nil
 }
 

@@ -55,7 +55,7 @@ func (x *exporting) resolve(ctx context.Context) (first, last int64, err error) 
 		last--
 	}
 	if err == nil && first > last {
-		err = exit(exitUnusable, fmt.Errorf("no record in this range: the chain goes to seq %d, and the range is seq %d to %d", head, first, last))
+		err = exit(exitUnusable, fmt.Errorf("no record in this range; the chain ends with seq %d", head))
 	}
 	return first, last, err
 }

@@ -30,7 +30,12 @@ Without DATA it is looked for in the sidecar's own records.
 
 What is shown is not verified, but for a record's own hash and detail digest:
 signet verify does that.`,
-		Args: cobra.RangeArgs(1, 2),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 || len(args) > 2 {
+				return errors.New("show needs a BUNDLE, a RECORD, or a RECEIPT_ID and perhaps DATA")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s := &showing{cmd: cmd, json: asJSON}
 			if uuid.Validate(args[0]) == nil {

@@ -51,24 +51,24 @@ func (f *found) result() (receipts.Result, error) {
 
 // chainAnswer is the answer as JSON.
 type chainAnswer struct {
-	Verified     bool             `json:"verified"`
-	Chain        string           `json:"chain"`
-	Receipts     int64            `json:"receipts"`
-	Records      int64            `json:"records"`
-	First        int64            `json:"first_seq"`
-	Last         int64            `json:"last_seq"`
-	Head         string           `json:"head"`
-	KID          string           `json:"kid"`
-	Pinned       bool             `json:"pinned"`
-	Anchored     bool             `json:"anchored"` // by a checkpoint that was kept outside
-	Checkpoints  int              `json:"checkpoints"`
-	HeldTo       int64            `json:"held_to_seq,omitempty"` // by the newest checkpoint
-	CleanStop    bool             `json:"clean_stop"`
-	Withheld     int64            `json:"details_withheld"`
-	Recoveries   int64            `json:"recoveries"`
-	Lost         int64            `json:"records_lost"`
-	HopsUnproved int64            `json:"hops_unproved"`
-	Manifest     *bundle.Manifest `json:"manifest,omitempty"`
+	Verified     bool            `json:"verified"`
+	Chain        string          `json:"chain"`
+	Receipts     int64           `json:"receipts"`
+	Records      int64           `json:"records"`
+	First        int64           `json:"first_seq"`
+	Last         int64           `json:"last_seq"`
+	Head         string          `json:"head"`
+	KID          string          `json:"kid"`
+	Pinned       bool            `json:"pinned"`
+	Anchored     bool            `json:"anchored"` // by a checkpoint that was kept outside
+	Checkpoints  int             `json:"checkpoints"`
+	HeldTo       int64           `json:"held_to_seq,omitempty"` // by the newest checkpoint
+	CleanStop    bool            `json:"clean_stop"`
+	Withheld     int64           `json:"details_withheld"`
+	Recoveries   int64           `json:"recoveries"`
+	Lost         int64           `json:"records_lost"`
+	HopsUnproved int64           `json:"hops_unproved"`
+	Manifest     json.RawMessage `json:"manifest,omitempty"` // as it is stored
 }
 
 // refusal is the answer as JSON for what is not good.
@@ -107,7 +107,7 @@ func (c *verification) report(w io.Writer, jwks string, asJSON bool) error {
 				KID: r.TrustedKID, Pinned: r.Pinned, Anchored: h.anchored(), Checkpoints: h.report.Held, HeldTo: h.to(), CleanStop: r.CleanStop, Withheld: r.Withheld, Recoveries: r.Recoveries, Lost: r.Lost, HopsUnproved: r.HopsUnproved,
 			}
 			if b := c.found[i].bundle; b != nil {
-				answer.Manifest = b.Manifest
+				answer.Manifest = receipts.EncodeDocument(b.Manifest)
 			}
 			err = json.NewEncoder(w).Encode(answer)
 		} else {

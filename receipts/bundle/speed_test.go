@@ -30,7 +30,7 @@ func (c *chain) typical() {
 		Outcome: receipts.Forwarded, Count: 1, Usage: receipts.Usage{VEX: 1},
 		Policy: receipts.Policy{Allowed: true, Reason: "ok", Rule: "openai", Mode: "enforce", Version: receipts.Hash(nil)},
 		Detail: &receipts.Detail{
-			Salt: salt[7 : 7+22-1] + "A", Started: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC), DurationUS: 41_900 + c.head.Chain.Seq,
+			Salt: salt[7:7+22-1] + "A", Started: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC), DurationUS: 41_900 + c.head.Chain.Seq,
 			Request:   &receipts.Request{Protocol: "h2", Method: "POST", Scheme: "https", Host: "api.openai.com", Port: 443, Path: "/v1/chat/completions", Digest: salt, Size: &size},
 			DNS:       &receipts.DNS{Resolver: "tls://9.9.9.9", Answers: []string{"192.0.2.1", "2001:db8::1"}, CNAME: []string{"edge.example"}, TTL: 60},
 			TLS:       &receipts.TLS{Mode: "intercept", SNI: "api.openai.com", Version: "1.3", ALPN: "h2", PeerSPKI: receipts.Hash([]byte("spki"))},
