@@ -162,6 +162,16 @@ var denials = map[policy.Reason]*scene{
 	policy.LoopDetected: {asks: func(t *testing.T, car *sidecar) []ask {
 		return []ask{{url: plain.url(car.site, "/small"), header: map[string]string{"Via": via(t, car)}}}
 	}},
+	policy.PayloadTooLarge:       posting(`{"note":"` + strings.Repeat("x", 300) + `"}`),
+	policy.PayloadMalformed:      posting(`{"amount":12.50,"currency":"EUR","amount":125}`),
+	policy.PayloadNotInspectable: {options: contractOptions, asks: sending("amount=12.50", nil)},
+	policy.RepairRefused:         posting(`{"currency":"EUR","amount":12`),
+	policy.SchemaInvalid:         posting(`{"amount":"12.50","currency":"Euro"}`),
+	policy.InvariantViolated:     posting(`{"amount":10001,"currency":"EUR"}`),
+	policy.OriginalMissing: {
+		options: options{rules: originalContract, schemas: map[string]string{}},
+		asks:    sending(`{"order":"PO-7","amount":12.50}`, jsonType),
+	},
 	policy.Internal: {
 		options: options{config: "shutdown_timeout: 1s"},
 		asks:    at("/slow/CLIENT?gate=CLIENT", plain),
@@ -208,6 +218,42 @@ import requests
 raised("requests", lambda: requests.get(ask["url"]).raise_for_status())
 `
 )
+
+// What bodies are held to in the scenes of payload contracts.
+var (
+	contractOptions = options{
+		rules:   strings.Replace(paymentContract, "    rules:\n      -", "    max_bytes: 200\n    repair: {local: true}\n    rules:\n      -", 1),
+		schemas: map[string]string{"payment.schema.json": paymentSchema},
+	}
+	jsonType = map[string]string{"Content-Type": "application/json"}
+)
+
+const originalContract = usualRules + `
+contracts:
+  - name: payment
+    on: {hosts: [plain.test, api.test, old-api.test], methods: [POST], paths: [/echo/payments]}
+    original: {fact: invoice, key: /order}
+    rules: [{id: amount, check: original.amount == transformed.amount}]
+  - name: source
+    on: {hosts: [api.test], methods: [GET], paths: [/small]}
+    capture: {fact: invoice, key: /order, keep: {amount: /amount}}
+`
+
+// sending posts a body to where payments go.
+func sending(body string, header map[string]string) func(*testing.T, *sidecar) []ask {
+	return func(_ *testing.T, car *sidecar) []ask {
+		var list []ask
+		for _, m := range []mode{plain, interceptedH1} {
+			list = append(list, ask{url: m.url(car.site, "/echo/payments"), method: "POST", header: header, body: body})
+		}
+		return list
+	}
+}
+
+// posting is the scene of a JSON body that a contract does not let go.
+func posting(body string) *scene {
+	return &scene{options: contractOptions, asks: sending(body, jsonType)}
+}
 
 // spend uses up a rule's rate.
 func spend(t *testing.T, car *sidecar, m mode) {
