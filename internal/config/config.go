@@ -72,8 +72,8 @@ type Config struct {
 	Timeouts Timeouts `mapstructure:"timeouts"`
 
 	// The largest body that is read whole to be inspected; above it a request that
-	// must be inspected is refused, not passed. Payload contracts inspect, and this
-	// version has none yet: the value is checked and shown, and bounds nothing.
+	// must be inspected is refused, not passed. Payload contracts inspect; all
+	// bodies that they hold at one time have 64 MiB together.
 	MaxPayloadSize int `mapstructure:"max_payload_size" default:"10000000" min:"1" max:"67108864" unit:"bytes"`
 
 	// How long a stopping sidecar waits for exchanges under way before it cuts
