@@ -37,6 +37,17 @@ var scenes = []scene{
 	{"an SNI that is not the CONNECT host", "denied", "HEL_SNI_MISMATCH: TLS alert access denied, no byte passed on", fronted},
 	{"kill -9 in the middle of an answer", "unknown", "unknown: 64 bytes, then cut", killed},
 	{"the same host, after the restart", "allowed", "forwarded: 200 over h2, intercepted", call},
+	{"an invoice, read from one service", "allowed", "forwarded: 200 over h2, intercepted", readInvoice},
+	{"its payment to another, as the invoice says", "allowed", "forwarded: 200, byte for byte, intercepted", pay("", "")},
+	{"the last digit of an amount beyond 2^53 changed", "denied", "INVARIANT_VIOLATED: 422, rule amount, no connection", pay("0993", "0992")},
+	{"the amount in exponent form", "denied", "INVARIANT_VIOLATED: 422, rule amount, no connection", pay("9007199254740993", "9007199254740993e0")},
+	{"the currency changed", "denied", "INVARIANT_VIOLATED: 422, rules amount currency, no connection", pay("EUR", "USD")},
+	{"a letter of the id that only looks alike", "denied", "INVARIANT_VIOLATED: 422, rule invoice, no connection", pay("INV", "ІNV")},
+	{"two amounts", "denied", "PAYLOAD_MALFORMED: 422, no connection", pay(`"currency"`, `"amount_minor": 1, "currency"`)},
+	{"above 10,000, and nobody asked", "denied", "INVARIANT_VIOLATED: 422, rule approval, no connection", pay("true", "false")},
+	{"single quotes and a comma too many", "allowed", "forwarded: 200, the payment as it was meant, mended, intercepted", pay(`"EUR", "approval_required": true`, `'EUR', "approval_required": true,`)},
+	{"a tool call with the payment in a string", "allowed", "forwarded: 200, byte for byte, intercepted", toolCall("", "")},
+	{"a tool call with another amount in it", "denied", "INVARIANT_VIOLATED: 422, rule amount, no connection", toolCall("0993", "0992")},
 }
 
 // longestScene is for a sidecar that hangs; a scene takes milliseconds.

@@ -23,6 +23,8 @@ const (
 	metadataHost = "metadata.demo.test" // listed, but leads to the cloud's metadata
 	rebindHost   = "rebind.demo.test"   // leads elsewhere when asked again
 	unlistedHost = "unlisted.demo.test" // would resolve, but no rule lists it
+	erpHost      = "erp.demo.test"      // has invoices
+	bankHost     = "bank.demo.test"     // takes payments, on the other server
 )
 
 const demoPolicy = `version: 1
@@ -36,9 +38,11 @@ rules:
   - name: files
     hosts: [files.demo.test, metadata.demo.test, rebind.demo.test]
     ports: [%[2]d]
+  - {name: erp, hosts: [erp.demo.test], ports: [%[1]d], methods: [GET], intercept: true}
+  - {name: bank, hosts: [bank.demo.test], ports: [%[2]d], methods: [POST], intercept: true}
 addresses:
   allow: [127.0.0.1/32] # the upstreams are on loopback; 127.0.0.2 stays closed
-`
+` + demoContracts
 
 const demoConfig = `listen: 127.0.0.1:0
 metrics_listen: "off"
@@ -105,17 +109,17 @@ func (s *stage) openPeers() (err error) {
 	if s.ca, err = peers.NewCA(); err != nil {
 		return err
 	}
-	if s.api, err = s.openUpstream(apiHost); err != nil {
+	if s.api, err = s.openUpstream(apiHost, erpHost); err != nil {
 		return err
 	}
-	if s.files, err = s.openUpstream(filesHost, rebindHost); err != nil {
+	if s.files, err = s.openUpstream(filesHost, rebindHost, bankHost); err != nil {
 		return err
 	}
 	if s.dns, err = peers.StartDNS(); err != nil {
 		return err
 	}
 	loopback, closed := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")
-	for _, name := range []string{apiHost, filesHost, unlistedHost} {
+	for _, name := range []string{apiHost, filesHost, unlistedHost, erpHost, bankHost} {
 		s.dns.Set(name, time.Minute, loopback)
 	}
 	s.dns.Set(metadataHost, time.Minute, netip.MustParseAddr("169.254.169.254"))
@@ -131,7 +135,7 @@ func (s *stage) openUpstream(names ...string) (*peers.Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return peers.StartUpstream(peers.UpstreamOptions{Certificate: &leaf})
+	return peers.StartUpstream(peers.UpstreamOptions{Certificate: &leaf, Handler: peers.Books(map[string]string{"42": demoInvoice})})
 }
 
 func (s *stage) path(name string) string { return filepath.Join(s.dir, name) }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/signet-egress/signet/receipts"
@@ -78,12 +79,27 @@ func (l *line) settle(records []*receipts.Receipt) {
 }
 
 // recorded are the facts that only the receipt tells.
-func recorded(r *receipts.Receipt) string {
+func recorded(r *receipts.Receipt) string { return violated(r.SemanticViolations) + carried(r) }
+
+// violated names the rules of a contract that did not hold.
+func violated(rules []string) string {
+	switch len(rules) {
+	case 0:
+		return ""
+	case 1:
+		return ", rule " + rules[0]
+	}
+	return ", rules " + strings.Join(rules, " ")
+}
+
+func carried(r *receipts.Receipt) string {
 	switch d := r.Detail; {
 	case r.Outcome == receipts.Denied && d.Forwarded == nil:
 		return ", no connection"
 	case r.Outcome == receipts.Denied:
 		return ""
+	case d.Repair != nil:
+		return ", mended, intercepted"
 	case d.TLS != nil && d.TLS.Mode == "intercept":
 		return ", intercepted"
 	case d.TLS != nil && d.TLS.Mode == "tunnel":
