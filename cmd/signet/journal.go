@@ -21,10 +21,10 @@ func newJournalCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "journal", Short: "Look after a sidecar's journal: its state, its sealed files, what it proves", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return exit(exitUnusable, errors.New("journal needs a command: stat or seal"))
+			return exit(exitUnusable, errors.New("journal needs a command: stat, check, seal or recover"))
 		},
 	}
-	cmd.AddCommand(newJournalStatCommand(), newJournalSealCommand())
+	cmd.AddCommand(newJournalStatCommand(), newJournalCheckCommand(), newJournalSealCommand(), newJournalRecoverCommand())
 	return cmd
 }
 

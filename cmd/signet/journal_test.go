@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -26,6 +27,8 @@ func TestJournalStopped(t *testing.T) {
 	show("journal", "seal", "--data", dir)
 	show("journal", "seal", "--data", dir) // nothing is left to seal
 	show("journal", "stat", "--json", "--data", dir)
+	show("journal", "check", "--data", dir)
+	show("journal", "recover", "--yes", "--data", dir)
 	show("verify", dir)
 	show("tail", "--data", dir, "-n", "2")
 	show("journal", "stat", "--data", filepath.Join(dir, "nowhere"))
@@ -48,6 +51,9 @@ func TestJournalRunning(t *testing.T) {
 			t.Errorf("seal says\n%s without %q", out, part)
 		}
 	}
+	if out := signet(t, "journal", "check", "--data", data); !strings.Contains(out, "the chain is whole") {
+		t.Errorf("check says\n%s", out)
+	}
 	if after := signet(t, "tail", "--from", "1", "--json", "--data", data); after != before {
 		t.Errorf("the records were\n%s, and sealed\n%s", before, after)
 	}
@@ -55,4 +61,26 @@ func TestJournalRunning(t *testing.T) {
 	if out := signet(t, "journal", "stat", "--data", data); !strings.Contains(out, "2 records") {
 		t.Errorf("stat says\n%s", out)
 	}
+}
+
+// A journal that has lost a sealed file is refused, and goes on when asked.
+func TestJournalRecover(t *testing.T) {
+	dir := closedJournal(t)
+	var all strings.Builder
+	show := func(args ...string) {
+		fmt.Fprintf(&all, "$ signet %s\n%s\n", strings.Join(args, " "), signet(t, args...))
+	}
+	signet(t, "journal", "seal", "--data", dir)
+	if err := os.Remove(filepath.Join(dir, "000001.jsonl.gz")); err != nil {
+		t.Fatal(err)
+	}
+	show("journal", "seal", "--data", dir)
+	show("journal", "check", "--data", dir)
+	show("journal", "check", "--json", "--data", dir)
+	show("journal", "recover", "--data", dir)
+	show("journal", "recover", "--yes", "--data", dir)
+	show("journal", "stat", "--data", dir)
+	show("tail", "--data", dir)
+	show("journal", "recover", "--data", filepath.Join(dir, "nowhere"))
+	golden(t, "records/journal-recover", sizeless(steady(strings.ReplaceAll(all.String(), dir, "DATA"))))
 }

@@ -133,10 +133,3 @@ func eventText(e *receipts.Event) string {
 	}
 	return string(e.Event)
 }
-
-func lostText(l *receipts.Lost) string {
-	if l.First == 0 {
-		return "no record known to be lost"
-	}
-	return fmt.Sprintf("seq %d-%d lost", l.First, l.Last)
-}

@@ -3,6 +3,7 @@ package boltfile
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -48,6 +49,9 @@ type pageWalk struct {
 	pages    uint64 // high-water mark: ids are below it
 	seen     []bool
 	bufs     [maxPageDepth + 2][]byte // the page under way on each level
+
+	each  func(key, value []byte) // nil: the first error ends the walk
+	first error                   // that was passed over, for each
 }
 
 // Check is nil for a file that bbolt can open and read without a panic.
@@ -211,9 +215,11 @@ func (w *pageWalk) branch(body []byte, count, depth int, keys span) error {
 		if i+1 < count {
 			below.end = key(i + 1)
 		}
-		if err := w.page(order.Uint64(body[pageHeaderSize+i*elementSize+8:]), depth+1, below); err != nil {
+		err := w.page(order.Uint64(body[pageHeaderSize+i*elementSize+8:]), depth+1, below)
+		if err != nil && w.each == nil {
 			return err
 		}
+		w.first = cmp.Or(w.first, err)
 	}
 	return nil
 }
@@ -235,6 +241,8 @@ func (w *pageWalk) leaf(body []byte, count, depth int, keys span) error {
 		switch {
 		case value == nil:
 			return fmt.Errorf("value %d is not in the page", i)
+		case flags == 0 && w.each != nil:
+			w.each(key(i), value)
 		case flags == 0:
 		case flags == bucketElement:
 			if err := w.bucket(value, depth); err != nil {

@@ -45,28 +45,31 @@ func writeGenesis(path string, g *receipts.Genesis, sign *signer) error {
 	g.ReceiptHash = receipts.Hash(core)
 	line := sign.appendLine(nil, g, core)
 
+	return writeDatabase(path, func(tx *bbolt.Tx) error {
+		seq := seqKey(1)
+		return errors.Join(
+			tx.Bucket(metaBucket).Put(formatKey, []byte(format)),
+			tx.Bucket(metaBucket).Put(chainKey, []byte(g.Chain.ID)),
+			tx.Bucket(metaBucket).Put(tenantKey, []byte(g.Tenant)),
+			tx.Bucket(recordsBucket).Put(seq[:], line),
+			tx.Bucket(keysBucket).Put(seq[:], line),
+		)
+	})
+}
+
+// writeDatabase makes a database whose buckets fill has filled.
+func writeDatabase(path string, fill func(*bbolt.Tx) error) error {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 1, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType})
 	if err != nil {
 		return err
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		meta, err := tx.CreateBucket(metaBucket)
-		if err != nil {
-			return err
-		}
-		for _, name := range [][]byte{intentsBucket, recordsBucket, keysBucket, tracesBucket} {
+		for _, name := range [][]byte{metaBucket, intentsBucket, recordsBucket, keysBucket, tracesBucket, sealedBucket} {
 			if _, err := tx.CreateBucket(name); err != nil {
 				return err
 			}
 		}
-		seq := seqKey(1)
-		return errors.Join(
-			meta.Put(formatKey, []byte(format)),
-			meta.Put(chainKey, []byte(g.Chain.ID)),
-			meta.Put(tenantKey, []byte(g.Tenant)),
-			tx.Bucket(recordsBucket).Put(seq[:], line),
-			tx.Bucket(keysBucket).Put(seq[:], line),
-		)
+		return fill(tx)
 	})
 	return errors.Join(err, db.Close())
 }

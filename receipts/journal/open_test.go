@@ -298,6 +298,10 @@ func FuzzDamagedFile(f *testing.F) {
 		copy(data[at:], with)
 		dir := t.TempDir()
 		write(t, dir, data)
+		_, err := Examine(context.Background(), dir, nil)
+		if err != nil && !is[*CorruptError](err) {
+			t.Errorf("%T %v", err, err)
+		}
 		r, err := OpenReader(dir)
 		if err != nil {
 			if !is[*CorruptError](err) && !is[*VersionError](err) {

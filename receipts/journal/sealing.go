@@ -71,27 +71,41 @@ func (s *sealing) seal(ctx context.Context, to, size int64) (int64, error) {
 	return raw, s.settle(f)
 }
 
-// write compresses for speed: it shares the cores with the exchanges.
+// write writes the records first..to, or as many as make size bytes.
 func (s *sealing) write(ctx context.Context, w io.Writer, first, to, size int64) error {
+	full := errors.New("full")
+	written := int64(0)
+	return compress(w, func(put func(line []byte) error) error {
+		err := s.each(ctx, first, to, func(_ int64, line []byte) error {
+			if written >= size {
+				return full
+			}
+			written += int64(len(line))
+			return put(line)
+		})
+		if errors.Is(err, full) {
+			return nil
+		}
+		return err
+	})
+}
+
+// compress writes the lines that each puts. It is for speed: the cores are the
+// exchanges'.
+func compress(w io.Writer, each func(put func(line []byte) error) error) error {
 	out := bufio.NewWriterSize(w, 64<<10)
 	zipped, err := gzip.NewWriterLevel(out, gzip.BestSpeed)
 	if err != nil {
 		return err
 	}
-	full := errors.New("full")
-	written := int64(0)
-	err = s.each(ctx, first, to, func(_ int64, line []byte) error {
-		if written >= size {
-			return full
-		}
-		written += int64(len(line)) + 1
+	err = each(func(line []byte) error {
 		if _, err := zipped.Write(line); err != nil {
 			return err
 		}
 		_, err := zipped.Write([]byte{'\n'})
 		return err
 	})
-	if err != nil && !errors.Is(err, full) {
+	if err != nil {
 		return err
 	}
 	return errors.Join(zipped.Close(), out.Flush())

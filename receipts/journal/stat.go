@@ -16,7 +16,7 @@ type Stat struct {
 	Seq      int64        `json:"seq"`  // of the newest record
 	Head     string       `json:"head"` // its receipt_hash
 	Newest   time.Time    `json:"newest"`
-	FirstSeq int64        `json:"first_seq"` // of the oldest record that was not pruned
+	FirstSeq int64        `json:"first_seq"` // of the oldest record that is there
 	Oldest   time.Time    `json:"oldest"`
 	Database DatabaseStat `json:"database"`
 	Sealed   SealedStat   `json:"sealed"`
@@ -121,12 +121,12 @@ func statOf(ctx context.Context, path string, chain records, head Head, limits *
 		Used: st.Database.Bytes + st.Sealed.Bytes, HighWater: limits.HighWater, HardMark: limits.HardMark, RetentionSize: limits.RetentionSize,
 	}
 	enough := errors.New("enough")
-	err = chain.each(ctx, st.FirstSeq, head.Seq, func(_ int64, line []byte) error {
+	err = chain.each(ctx, st.FirstSeq, head.Seq, func(seq int64, line []byte) error {
 		rec, err := receipts.Decode(line)
 		if err != nil {
 			return fmt.Errorf("oldest record: %w", err)
 		}
-		st.Oldest = rec.RecordHead().TS
+		st.FirstSeq, st.Oldest = seq, rec.RecordHead().TS
 		return enough
 	})
 	if !errors.Is(err, enough) {

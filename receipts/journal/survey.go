@@ -1,0 +1,279 @@
+package journal
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/signet-egress/signet/internal/boltfile"
+	"github.com/signet-egress/signet/internal/durable"
+	"github.com/signet-egress/signet/receipts"
+)
+
+// Survey is what the files of a sidecar that does not run prove, whatever state
+// they are in. A record proves itself, by its hash, its signature and its link;
+// so it counts wherever it is found.
+type Survey struct {
+	Chain   string
+	Pruned  int64    // seq up to which retention has removed the chain; 0 for nothing
+	Proved  []Run    // in order; a whole chain is one run
+	Damage  []Damage // what is not as it was written, in the order of the chain
+	Intents int      // exchanges without a receipt
+	Acked   int64    // seq up to which a collector has the chain
+
+	dir     string
+	file    *os.File // journal.db, locked
+	ack     *Ack     // nil for none, and for one that is not of this chain
+	foreign bool     // ack.json is not of this chain
+	tenant  string
+	intents map[string][]byte
+	keys    []receipts.ChainKey
+	// introductions are the records that bring in the keys
+	introductions []line
+	gone          pruned
+	listed        []sealedFile // by the database; nil if it cannot say
+	stored        []line       // records in the database, ascending, not necessarily without gaps
+}
+
+// Run is a part of the chain that verifies in itself.
+type Run struct {
+	First, Last int64
+	Head        string // receipt_hash of the last record
+}
+
+// Damage is one thing that is wrong, and where. First and Last are 0 where it is
+// about no record in particular.
+type Damage struct {
+	Path        string
+	First, Last int64
+	Err         error
+}
+
+// line is a record as it is stored.
+type line struct {
+	seq        int64
+	hash, prev string
+	text       []byte
+	key        receipts.Record // a genesis or a key change; nil for all others
+}
+
+// Whole tells whether nothing is wrong, but for what gap events have owned up to.
+func (s *Survey) Whole() bool { return len(s.Damage) == 0 && len(s.Proved) > 0 }
+
+// Last is the newest record that is proved.
+func (s *Survey) Last() (seq int64, hash string) {
+	if n := len(s.Proved); n > 0 {
+		return s.Proved[n-1].Last, s.Proved[n-1].Head
+	}
+	return s.gone.Last, s.gone.Hash
+}
+
+// Examine verifies the whole chain in dir, and goes on behind what is damaged.
+// progress, if not nil, is called now and then with the number of records that
+// were verified. Errors are *LockedError, and those of reading.
+func Examine(ctx context.Context, dir string, progress func(records int64)) (*Survey, error) {
+	s, err := examine(ctx, dir, false, progress)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.file.Close()
+}
+
+func examine(ctx context.Context, dir string, exclusive bool, progress func(int64)) (_ *Survey, err error) {
+	s := &Survey{dir: dir, intents: make(map[string][]byte)}
+	if s.file, err = os.Open(filepath.Join(dir, fileName)); err != nil {
+		return nil, fmt.Errorf("no journal in %s: %w", dir, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = s.file.Close() // only read
+		}
+	}()
+	if err := durable.TryLock(s.file, exclusive); errors.Is(err, durable.ErrLocked) {
+		return nil, &LockedError{Dir: dir}
+	} else if err != nil {
+		return nil, fmt.Errorf("lock journal: %w", err)
+	}
+	if err := s.readDatabase(); err != nil {
+		return nil, err
+	}
+	if err := s.readAck(); err != nil {
+		return nil, err
+	}
+	return s, s.prove(ctx, progress)
+}
+
+func (s *Survey) readAck() error {
+	ack, err := loadAck(s.dir)
+	if bad, ok := errors.AsType[*CorruptError](err); ok {
+		s.Damage = append(s.Damage, Damage{Path: bad.Path, Err: bad.Err})
+		return nil
+	}
+	if ack == nil {
+		return err
+	}
+	s.Acked, s.ack = ack.Seq, ack
+	if ack.Chain != s.Chain {
+		s.disown(fmt.Errorf("it is of chain %s, and the journal's is %s", ack.Chain, s.Chain))
+	}
+	return nil
+}
+
+// disown notes that a collector has acknowledged what is not of this chain.
+func (s *Survey) disown(err error) {
+	s.Damage = append(s.Damage, Damage{Path: filepath.Join(s.dir, ackName), Err: err})
+	s.ack, s.Acked, s.foreign = nil, 0, true
+}
+
+// readDatabase takes what the pages of the database say, where they are whole,
+// and for records also what any other page has.
+func (s *Survey) readDatabase() error {
+	path := filepath.Join(s.dir, fileName)
+	trouble := boltfile.Check(s.file)
+	if trouble != nil {
+		s.Damage = append(s.Damage, Damage{Path: path, Err: trouble})
+	}
+	found := make(map[string]line) // by hash
+	reachable := int64(0)
+	keys := make(map[string]line)
+	trouble = cmp.Or(trouble, boltfile.Bucket(s.file, string(recordsBucket), func(_, text []byte) {
+		if l, ok := readLine(text); ok {
+			found[l.hash] = l
+			reachable = max(reachable, l.seq)
+		}
+	}))
+	trouble = cmp.Or(trouble, boltfile.Bucket(s.file, string(keysBucket), func(_, text []byte) {
+		if l, ok := readLine(text); ok && l.key != nil {
+			keys[l.hash] = l
+		}
+	}))
+	trouble = cmp.Or(trouble, boltfile.Bucket(s.file, string(intentsBucket), func(id, draft []byte) {
+		s.intents[string(id)] = slices.Clone(draft)
+	}))
+	trouble = cmp.Or(trouble, boltfile.Bucket(s.file, string(metaBucket), s.readMeta))
+	s.listed = []sealedFile{}
+	if err := boltfile.Bucket(s.file, string(sealedBucket), s.readListed); err != nil && trouble != nil {
+		s.listed = nil // with a whole database it only says that nothing was sealed
+	}
+	if trouble == nil {
+		return s.settleDatabase(found, keys, reachable)
+	}
+	err := boltfile.Scan(s.file, func(_, text []byte) {
+		l, ok := readLine(text)
+		if !ok {
+			return
+		}
+		if reachable == 0 || l.seq <= reachable {
+			found[l.hash] = l
+		}
+		if l.key != nil {
+			keys[l.hash] = l
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("read journal: %w", err)
+	}
+	return s.settleDatabase(found, keys, reachable)
+}
+
+func (s *Survey) readMeta(k, v []byte) {
+	switch string(k) {
+	case string(chainKey):
+		s.Chain = string(v)
+	case string(tenantKey):
+		s.tenant = string(v)
+	case string(prunedKey):
+		_ = json.Unmarshal(v, &s.gone) // nothing then: the files say where the chain begins
+		s.Pruned = s.gone.Last
+	}
+}
+
+func (s *Survey) readListed(_, v []byte) {
+	var f sealedFile
+	if json.Unmarshal(v, &f) == nil {
+		s.listed = append(s.listed, f)
+	}
+}
+
+// readLine takes a record whose hash is right.
+func readLine(text []byte) (l line, ok bool) {
+	if len(text) == 0 || text[0] != '{' {
+		return l, false
+	}
+	rec, err := receipts.Decode(text)
+	if err != nil {
+		return l, false // a draft of an intent, for one
+	}
+	h := rec.RecordHead()
+	if receipts.Hash(receipts.AppendCore(nil, rec)) != h.ReceiptHash {
+		return l, false
+	}
+	l = line{seq: h.Chain.Seq, hash: h.ReceiptHash, prev: h.Chain.Prev, text: slices.Clone(text)}
+	switch r := rec.(type) {
+	case *receipts.Genesis:
+		l.key = r
+	case *receipts.Event:
+		if r.Event == receipts.EventKeyChange {
+			l.key = r
+		}
+	}
+	return l, true
+}
+
+// settleDatabase picks, among the records that were found, those that are linked
+// to the newest one: what was written and never committed is not.
+func (s *Survey) settleDatabase(found, keys map[string]line, reachable int64) error {
+	all := slices.SortedFunc(mapValues(found), func(a, b line) int { return cmp.Compare(b.seq, a.seq) })
+	bound := int64(1<<62 - 1)
+	for i := range all {
+		l, linked := all[i], true
+		if l.seq >= bound || reachable > 0 && l.seq > reachable {
+			continue
+		}
+		for ; linked; l, linked = found[l.prev] {
+			s.stored = append(s.stored, l)
+			bound = l.seq
+		}
+	}
+	slices.Reverse(s.stored)
+	return s.readKeys(keys)
+}
+
+// readKeys finds the keys of the chain: in the database, or else in the sealed
+// files.
+func (s *Survey) readKeys(found map[string]line) error {
+	if len(found) == 0 {
+		paths, err := filepath.Glob(filepath.Join(s.dir, "*"+sealedSuffix))
+		if err != nil {
+			return err
+		}
+		for _, path := range paths {
+			first, _ := firstOf(filepath.Base(path))
+			_ = eachSealed(path, first, func(_ int64, text []byte) error { // what cannot be read is told later
+				if l, ok := readLine(text); ok && l.key != nil {
+					found[l.hash] = l
+				}
+				return nil
+			})
+		}
+	}
+	s.introductions = slices.SortedFunc(mapValues(found), func(a, b line) int { return cmp.Compare(a.seq, b.seq) })
+	introductions := make([]receipts.Record, 0, len(s.introductions))
+	for i := range s.introductions {
+		introductions = append(introductions, s.introductions[i].key)
+	}
+	var err error
+	if s.keys, err = receipts.Introduced(introductions); err != nil || len(s.keys) == 0 {
+		return &CorruptError{Path: filepath.Join(s.dir, fileName), Err: fmt.Errorf("the keys of the chain are not to be found: %w", cmp.Or(err, errors.New("no genesis")))}
+	}
+	s.Chain = cmp.Or(s.Chain, s.keys[0].Chain)
+	if g, ok := introductions[0].(*receipts.Genesis); ok {
+		s.tenant = cmp.Or(s.tenant, g.Tenant)
+	}
+	return nil
+}
