@@ -153,7 +153,7 @@ func (a *aligner) text(t token, want string, quote Op, word bool) error {
 }
 
 func eventOf(v *jsonx.Value, keyed bool, at int) event {
-	e := event{at: at, keyed: keyed}
+	e := event{at: at, keyed: keyed, string: !keyed && v.Kind == jsonx.String}
 	if v.Kind == jsonx.Object || v.Kind == jsonx.Array {
 		e.opens = bracketsOf(v)[0]
 	}
@@ -220,13 +220,14 @@ func (a *aligner) name(name string) error {
 // or an item, shows that it is missing; a comma then belongs to what comes.
 func (a *aligner) close(bracket string) {
 	closes := func(t token) bool { return t.kind == tokenClose && t.text == bracket }
-	if a.peek(0).kind == tokenComma && closes(a.peek(1)) {
+	comma := a.peek(0).kind == tokenComma
+	if comma && closes(a.peek(1)) {
 		t := a.take()
 		a.edit(RemoveComma, t.start, t.end, "")
 	}
 	if closes(a.peek(0)) {
 		t := a.take()
-		a.events = append(a.events, event{at: t.start, closes: opening(bracket[0])})
+		a.events = append(a.events, event{at: t.start, closes: opening(bracket[0]), comma: comma})
 		return
 	}
 	a.edit(AddClose, a.last, a.last, bracket)

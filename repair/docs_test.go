@@ -55,7 +55,7 @@ func TestDocs(t *testing.T) {
 			t.Errorf("docs/repair.md lacks the line %q of testdata/table.txt", line)
 		}
 	}
-	skeleton := regexp.MustCompile(`(?m)^    body +(.+)\n    is sent +(.+)$`).FindStringSubmatch(page)
+	skeleton := regexp.MustCompile(`(?m)^ {4}body +(.+)\n {4}is sent +(.+)$`).FindStringSubmatch(page)
 	if skeleton == nil {
 		t.Fatal("docs/repair.md shows no skeleton")
 	}

@@ -46,6 +46,29 @@ func FuzzLocal(f *testing.F) {
 	})
 }
 
+// FuzzJudge has a model answer anything to a question about anything.
+func FuzzJudge(f *testing.F) {
+	f.Add([]byte(`{"a" 1; b = [2, {c: x}]}`), []byte(`{"s1":1000002,"s4":[1000007,{"s10":"s12"}]}`))
+	f.Add([]byte(`{"a":{"x" 1,"y":"2"}`), []byte(`{"s1":{"s4":1000005},"s7":"s9"}`))
+	f.Add([]byte(`[{"a" true, "b"]`), []byte(`[{"s2":1000003},"s5"]`))
+	f.Fuzz(func(t *testing.T, text, answer []byte) {
+		q, err := Ask(text, Limits{})
+		if err != nil {
+			return
+		}
+		result, err := q.Judge(answer)
+		if err != nil {
+			return
+		}
+		again, err := Local(result.Text, Limits{})
+		if err != nil || len(again.Edits) > 0 {
+			t.Fatalf("%s is not valid: %v", result.Text, err)
+		}
+		checkFaithful(t, text, result.Value)
+		checkEdits(t, text, result)
+	})
+}
+
 // checkFaithful looks for the names and scalars of a result in the text, each
 // behind the one before, in any way of writing that is known to it.
 func checkFaithful(t *testing.T, text []byte, v *jsonx.Value) {

@@ -2,8 +2,11 @@ package repair
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/signet-egress/signet/internal/jsonx"
 )
 
 // TestJudge answers questions as a model would, well and badly.
@@ -93,20 +96,89 @@ func TestModelIsNotAsked(t *testing.T) {
 	}
 }
 
-// TestModelDoesNotChooseAPlace has a model say where a bracket is missing that
-// can be missing in two places.
-func TestModelDoesNotChooseAPlace(t *testing.T) {
-	q, err := Ask([]byte(`{"a":{"x" 1,"y":"2"}`), Limits{})
-	if err != nil {
-		t.Fatal(err)
+// TestModelDoesNotGuess has a model answer, in a way that keeps every token, what
+// the text does not say.
+func TestModelDoesNotGuess(t *testing.T) {
+	tests := []struct {
+		name, text, answer string
+		cause              Cause
+	}{
+		{"where a bracket is missing", `{"a":{"x" 1,"y":"2"}`, `{"s1":{"s4":1000005,"s7":"s9"}}`, TwoReadings},
+		{"where a bracket is missing, otherwise", `{"a":{"x" 1,"y":"2"}`, `{"s1":{"s4":1000005},"s7":"s9"}`, TwoReadings},
+		{"that a name is a value", `[{"a" true, "b"]`, `[{"s2":1000003},"s5"]`, MissingColon},
+		{"that nothing was to come", `{"a" [1,2,}`, `{"s1":[1000003,1000005]}`, CutItem},
+		{"that a comment has no bracket", "{\"a\" true // }\n, \"b\": \"x\"", `{"s1":1000002,"s5":"s7"}`, TwoReadings},
 	}
-	for _, answer := range []string{
-		`{"s1":{"s4":1000005,"s7":"s9"}}`,
-		`{"s1":{"s4":1000005},"s7":"s9"}`,
-	} {
-		var r *Refusal
-		if result, err := q.Judge([]byte(answer)); !errors.As(err, &r) || r.Cause != TwoReadings {
-			t.Errorf("%s: %+v, %v", answer, result, err)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			q, err := Ask([]byte(test.text), Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var r *Refusal
+			if result, err := q.Judge([]byte(test.answer)); !errors.As(err, &r) || r.Cause != test.cause {
+				t.Errorf("%+v, %v; want %q", result, err, test.cause)
+			}
+		})
+	}
+}
+
+// TestModelCannotChangeADocument has a model answer right, and then with tokens
+// exchanged, dropped, doubled and replaced at random: the document that comes of
+// it is the one that was, or none.
+func TestModelCannotChangeADocument(t *testing.T) {
+	asked, refused := 0, 0
+	for seed := range uint64(300) {
+		a := newAuthor(seed)
+		d := a.document()
+		tokens, err := scan([]byte(d.text()), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, ok := every(d, isKind(pieceColon), func(piece) string { return " =" })
+		q, err := Ask([]byte(text), Limits{})
+		if !ok || err != nil {
+			continue
+		}
+		asked++
+		answer := strings.Fields(string(skeletonOf(tokens, nil)))
+		result, err := q.Judge([]byte(strings.Join(answer, " ")))
+		if err != nil || !jsonx.Equal(result.Value, &d.value) {
+			t.Fatalf("the right answer to %s: %v, %v", text, result, err)
+		}
+		for range 20 {
+			wrong := strings.Join(a.tampered(answer), " ")
+			result, err := q.Judge([]byte(wrong))
+			if err == nil && !jsonx.Equal(result.Value, &d.value) {
+				t.Fatalf("%s is repaired to %s by the answer %s", text, result.Text, wrong)
+			}
+			if err != nil {
+				refused++
+			}
 		}
 	}
+	if asked < 200 || refused < 15*asked {
+		t.Errorf("%d questions, %d answers refused: too few to mean anything", asked, refused)
+	}
+}
+
+// tampered changes up to three of the tokens.
+func (a author) tampered(tokens []string) []string {
+	tokens = slices.Clone(tokens)
+	for range 1 + a.IntN(3) {
+		i, j := a.IntN(len(tokens)), a.IntN(len(tokens))
+		switch a.IntN(5) {
+		case 0:
+			tokens[i], tokens[j] = tokens[j], tokens[i]
+		case 1:
+			tokens = append(slices.Delete(tokens, i, i+1), "")
+		case 2:
+			tokens = slices.Insert(tokens, i, tokens[j])
+		case 3:
+			tokens[i] = tokens[j]
+		case 4:
+			tokens[i] = pick(a, "true", `"x"`, "7", "{", "]", ",", `""`)
+		}
+	}
+	return tokens
 }

@@ -8,19 +8,21 @@ import (
 // Cause is why a text is not repaired. The set is closed.
 type Cause string
 
-// The causes. Those of the first group say that nobody can know what was meant;
-// those of the second that the closed list of edits does not lead to JSON, which
-// is where a model may be asked.
+// Nobody can know what was meant.
 const (
-	CutString       Cause = "the text ends inside a string"
-	CutNumber       Cause = "the text ends in a number, which may go on"
-	CutItem         Cause = "the text ends where a value must follow"
-	TwoReadings     Cause = "it can be read in two ways"
-	NotANumber      Cause = "not a number of JSON"
-	NotALiteral     Cause = "a literal whose value JSON cannot hold"
-	Unreadable      Cause = "not to be repaired"
-	TooLarge        Cause = "more than is repaired"
-	NotPreserved    Cause = "a repair would change, drop or move a key or a value"
+	CutString   Cause = "the text ends inside a string"
+	CutNumber   Cause = "the text ends in a number, which may go on"
+	CutItem     Cause = "the text ends where a value must follow"
+	TwoReadings Cause = "it can be read in two ways"
+	NotANumber  Cause = "not a number of JSON"
+	NotALiteral Cause = "a literal whose value JSON cannot hold"
+	Unreadable  Cause = "not to be repaired" // the detail says what the strict reader refuses
+	TooLarge    Cause = "more than is repaired"
+)
+
+// No edit of the closed list leads to JSON. Here a model may be asked.
+const (
+	MissingColon    Cause = "a name without a colon"
 	MissingValue    Cause = "a value is missing"
 	BareWord        Cause = "a word without quotes"
 	BadString       Cause = "a string that JSON cannot hold"
@@ -28,10 +30,14 @@ const (
 	OpenComment     Cause = "a comment that does not end"
 	MisplacedComma  Cause = "a comma with nothing before it"
 	UnexpectedClose Cause = "a closing bracket that closes nothing"
-	MissingColon    Cause = "a name without a colon"
 	MoreThanOne     Cause = "more after the value"
-	Disagreement    Cause = "two repairers came to different results"
-	NoAnswer        Cause = "no model gave an answer"
+)
+
+// The repair itself came to nothing that can be used.
+const (
+	NotPreserved Cause = "a repair would change, drop or move a key or a value"
+	Disagreement Cause = "two repairers came to different results"
+	NoAnswer     Cause = "no model gave an answer"
 )
 
 // Refusal says why a text is not repaired, and where.
@@ -67,8 +73,9 @@ func (r *Refusal) Final() bool {
 	return false
 }
 
+// noOffset stands where there is no place to name.
+const noOffset = -1
+
 func refuse(at int, cause Cause, detail string) error {
 	return &Refusal{Offset: int64(at), Cause: cause, Detail: detail}
 }
-
-const noOffset = -1
