@@ -340,3 +340,26 @@ func TestMixedTypes(t *testing.T) {
 		}
 	}
 }
+
+// TestBounds: a number or a result beyond the bounds of the language is refused,
+// however the rule asks.
+func TestBounds(t *testing.T) {
+	v, err := jsonx.Parse([]byte(`{"n": 1e5000, "l": [1e5000], "m": 1e400}`), jsonx.Options{Limits: jsonx.MaxLimits()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []string{"transformed.n", "transformed.l[0]", "sum(transformed.l)", "transformed.l.map(x, x)[0]", "transformed.m * transformed.m * transformed.m", "1 / (transformed.m * transformed.m) / transformed.m"} {
+		for _, c := range comparisons {
+			for _, check := range []string{n + c.operator + " 1", "1" + c.operator + n, "!(" + n + c.operator + "1)", "[1].exists(x, x" + c.operator + n + ")", n + c.operator + n} {
+				if got, message := verdict(t, check, Input{Transformed: v}); got != "error" {
+					t.Errorf("%s: %s %s", check, got, message)
+				}
+			}
+		}
+	}
+	for _, check := range []string{"transformed.l.exists(x, x > 1)", "transformed.l.all(x, true || x > 1) && transformed.l == [1]", "1 in transformed.l", "has(transformed.n)", "minor_units(transformed.n, 'EUR') > 0"} {
+		if got, message := verdict(t, check, Input{Transformed: v}); got != "error" {
+			t.Errorf("%s: %s %s", check, got, message)
+		}
+	}
+}
