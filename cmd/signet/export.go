@@ -119,6 +119,9 @@ func (x *exporting) identity(ctx context.Context) error {
 	if x.options.Keys, err = x.records.keys(ctx); err != nil {
 		return err
 	}
+	if x.options.Checkpoints, err = journal.ReadCheckpoints(c.Data); err != nil {
+		return err
+	}
 	files, err := journal.OpenKey(c.Data, c.Key)
 	if err != nil {
 		return exit(exitUnusable, fmt.Errorf("the bundle must be signed: %w", err))

@@ -37,6 +37,7 @@ func showManifest(w io.Writer, m *bundle.Manifest) error {
 		f.add("details of", strings.TrimSpace(prefixed("agent ", m.Filter.Agent)+prefixed(" trace ", m.Filter.Trace)))
 	}
 	f.add("details withheld", m.DetailsWithheld)
+	f.add("checkpoints", len(m.Checkpoints))
 	f.add("integrity hash", m.IntegrityHash)
 	f.add("last hash", m.Last.ReceiptHash)
 	f.add("exported", stamp(m.Created)+" by "+m.Build)

@@ -143,6 +143,9 @@ func (f *found) describe(r *receipts.Result, jwks string) string {
 		end = "no clean stop"
 	}
 	s += fmt.Sprintf("end: %s; %s\n", end, f.anchor(r.Last))
+	if f.bundle != nil && f.bundle.Checkpoints.Held > 0 {
+		s += fmt.Sprintf("checkpoints: %d in the bundle, the newest of seq %d\n", f.bundle.Checkpoints.Held, f.bundle.Checkpoints.Newest.Seq)
+	}
 	if r.Recoveries > 0 {
 		s += fmt.Sprintf("loss: an operator had the chain go on %d times after a loss; %d records are missing there\n", r.Recoveries, r.Lost)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -103,22 +102,10 @@ func (c *verification) holdChains() error {
 			keys = append(keys, c.keys.Keys()...)
 		}
 		if f.held.report, err = f.held.audit.Report(r.ChainID, keys); err != nil {
-			return badRecord(f.held.path, 0, checkpointError(err))
+			return badRecord(f.held.path, 0, checkpoint.VerifyError(err))
 		}
 	}
 	return nil
-}
-
-func checkpointError(err error) *receipts.VerifyError {
-	bad := &receipts.VerifyError{Cause: receipts.CauseCheckpoint, Err: err}
-	if truncated, ok := errors.AsType[*checkpoint.TruncatedError](err); ok {
-		bad.Seq, bad.Cause = truncated.Last+1, receipts.CauseTruncation
-	} else if rewritten, ok := errors.AsType[*checkpoint.RewrittenError](err); ok {
-		bad.Seq, bad.Cause = rewritten.Checkpoint.Seq, receipts.CauseRewrite
-	} else if note, ok := errors.AsType[*checkpoint.NoteError](err); ok {
-		bad.Seq = note.Checkpoint.Seq
-	}
-	return bad
 }
 
 // to is the seq of the newest checkpoint that holds the chain, or 0.

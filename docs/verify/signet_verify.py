@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Verify Signet's evidence: bundles, and chains of records as JSON lines.
 
-    python3 signet_verify.py [--jwks KEYS.json] [--json] PATH...
+    python3 signet_verify.py [--jwks KEYS.json] [--checkpoints FILE] [--json] PATH...
 
 A second implementation of docs/receipt.md and docs/bundle.md, which shares no
 code with signet. It needs Python 3.9 and the package cryptography (Debian:
@@ -551,6 +551,14 @@ class KeySet:
             raise ValueError("a validity that no key can have")
         return r["chain"], first, start, last, stop
 
+    def chain_keys(self):
+        """The keys as Note.signed_by takes them."""
+        return [
+            (key, *bounds)
+            for kid, key in self.keys.items()
+            for bounds in ([(None, None, None)] if self.validity[kid] is None else [(r[0], r[1], r[3]) for r in self.validity[kid]])
+        ]
+
     def admits(self, record):
         """Whether the set lets the key sign this record; it has no say in keys that it does not hold."""
         ranges = self.validity.get(record["kid"])
@@ -579,6 +587,7 @@ class Chain:
         self.pinned = pinned
         self.id = self.first = self.last = self.key = self.kid = None  # first and last are whole records
         self.past_kids = set()
+        self.keys = []  # as Note.signed_by takes them
         self.records = self.receipts = self.withheld = self.lost = self.unproved = 0
         self.traces = collections.OrderedDict()  # trace id: (hop, hash), the longest unused first
         self.ids, self.id_order = set(), collections.deque()
@@ -667,6 +676,7 @@ class Chain:
         else:
             self.key = read_key(record["public_key"])
         self.kid = record["kid"]
+        self.keys = [(self.key, record["chain"]["id"], int(record["chain"]["seq"]), None)]
 
     def check_trace(self, record):
         if record["receipt_id"] in self.ids:
@@ -692,6 +702,8 @@ class Chain:
             raise Refused("key", "key.proof: the new key did not sign this")
         self.past_kids.add(self.kid)
         self.key, self.kid = data, key["kid"]
+        seq, (old, _, first, _) = int(record["chain"]["seq"]), self.keys.pop()
+        self.keys += [(old, chain, first, seq), (data, chain, seq + 1, None)]
 
     def note(self, record):
         if not self.last:
@@ -741,6 +753,90 @@ def lines(stream):
         yield line[:-1] if line.endswith(b"\n") else line
 
 
+# --- Checkpoints: docs/receipt.md, C2SP signed notes ---------------------------
+
+ORIGIN = "signet/chain/"
+CHECKPOINT = re.compile(r"signet/chain/(.*)\n([1-9][0-9]*)\n([A-Za-z0-9+/]{43}=)\n(.*)\n", re.ASCII)
+
+
+class Note:
+    """A signed checkpoint. Its form is checked here, and whether to believe it in signed_by."""
+
+    def __init__(self, text):
+        if re.search("[\x00-\x09\x0b-\x1f]", text):
+            raise ValueError("a control character")
+        self.text, blank, signatures = text.rpartition("\n\n")
+        if not blank or not signatures.endswith("\n"):
+            raise ValueError("not a signed note")
+        self.text += "\n"
+        self.signatures = [self.signature(line) for line in signatures[:-1].split("\n")]
+        match = CHECKPOINT.fullmatch(self.text)
+        if not match or moment(match[4]) is None or int(match[2]) > 2**63 - 1:
+            raise ValueError("not a checkpoint of a chain")
+        hash = base64.b64decode(match[3])
+        if base64.b64encode(hash).decode() != match[3]:
+            raise ValueError("not a hash in base64")
+        self.chain, self.seq, self.hash = match[1], int(match[2]), "sha256:" + hash.hex()
+
+    @staticmethod
+    def signature(line):
+        dash, name, text, *more = line.split(" ")[:4] + [""] * 3
+        data = base64.b64decode(text, validate=True)
+        if dash != "\u2014" or not name or "+" in name or len(data) < 5 or any(more):
+            raise ValueError("not a signature of a note")
+        return name, data[:4], data[4:]
+
+    def signed_by(self, keys):
+        """Whether one of the keys, (key, chain, first seq, last seq), which signs the record after, has signed this."""
+        name, after = ORIGIN + self.chain, self.seq + 1
+        for key, chain, first, last in keys:
+            if chain is not None and not (chain == self.chain and after >= first and (last is None or after <= last)):
+                continue
+            id = hashlib.sha256(name.encode() + b"\n\x01" + key).digest()[:4]
+            for signer, key_id, signature in self.signatures:
+                if signer == name and key_id == id:
+                    try:
+                        Ed25519PublicKey.from_public_bytes(key).verify(signature, self.text.encode())
+                    except InvalidSignature:
+                        break
+                    return True
+        return False
+
+
+class Audit:
+    """Holds a chain, as it is read, against notes."""
+
+    def __init__(self, notes):
+        self.notes = sorted(notes, key=lambda note: note.seq)
+        self.met = []  # for each note that was reached: the hash there, None if no record stands there
+
+    def note(self, record):
+        seq = int(record["chain"]["seq"])
+        while len(self.met) < len(self.notes) and self.notes[len(self.met)].seq <= seq:
+            self.met.append(record["receipt_hash"] if self.notes[len(self.met)].seq == seq else None)
+
+    def check(self, chain, trusted):
+        keys = chain.keys + (trusted.chain_keys() if trusted else [])
+        for i, note in enumerate(self.notes):
+            if note.chain != chain.id:
+                raise Refused("checkpoint", f"it is of chain {note.chain}", note.seq)
+            if not note.signed_by(keys):
+                raise Refused("checkpoint", "it is not signed by the key that signs the record after it", note.seq)
+            if i >= len(self.met):
+                last = int(chain.last["chain"]["seq"])
+                raise Refused("truncation", f"the records end at seq {last}, and the chain had seq {note.seq}", last + 1)
+            if self.met[i] not in (None, note.hash):
+                raise Refused("rewrite", f"the chain had a record of the hash {note.hash} there", note.seq)
+
+
+def read_notes(text):
+    """The notes of a file, an empty line after each."""
+    parts = text.rstrip("\n").split("\n\n")
+    if len(parts) % 2:
+        raise ValueError("a checkpoint that is not whole")
+    return [Note(f"{head}\n\n{signatures}\n") for head, signatures in zip(parts[::2], parts[1::2])]
+
+
 # --- A bundle: docs/bundle.md ------------------------------------------------
 
 VALIDITY = {"chain": TEXT, "from_seq": INTEGER, "from": TIME, "to_seq": (COUNT, OPTIONAL), "to": (TIME, OPTIONAL)}
@@ -752,7 +848,7 @@ MANIFEST = {
     "first": {"seq": INTEGER, "prev": (TEXT, OPTIONAL), "receipt_hash": TEXT},
     "last": {"seq": INTEGER, "prev": (TEXT, OPTIONAL), "receipt_hash": TEXT},
     "record_count": INTEGER, "receipt_count": INTEGER, "details_withheld": INTEGER,
-    "integrity_hash": TEXT, "keys": {"keys": [JWK]}, "kid": TEXT, "signature": (TEXT, OPTIONAL),
+    "integrity_hash": TEXT, "checkpoints": ([TEXT], OPTIONAL), "keys": {"keys": [JWK]}, "kid": TEXT, "signature": (TEXT, OPTIONAL),
 }  # fmt: skip
 NAMES = b"records.jsonl", b"manifest.json"
 DIRECTORY_ENTRY = struct.Struct("<4sHHHHHHIIIHHHHHII")
@@ -913,6 +1009,7 @@ class Manifest:
             hold("tenant", m["tenant"], bool)
             hold("filter", m.get("filter"), bool)
             self.check_signature()
+            self.notes = self.read_notes()
         except Refused as refused:
             refused.seq = 0
             raise
@@ -920,6 +1017,20 @@ class Manifest:
             raise Refused("field", f"keys: {error}", 0) from None
         self.wrong = None  # the first record that is not as the manifest says
         self.hash = hashlib.sha256()
+
+    def read_notes(self):
+        """The checkpoints, each of a record in the bundle."""
+        notes, before = [], int(self.members["first"]["seq"])
+        for text in self.members.get("checkpoints", []):
+            try:
+                note = Note(text)
+            except ValueError as error:
+                field("checkpoints", error)
+            if not before <= note.seq <= int(self.members["last"]["seq"]):
+                field("checkpoints", f"one of seq {note.seq} is not in order or not in the bundle")
+            before = note.seq
+            notes.append(note)
+        return notes
 
     def check_signature(self):
         kid = self.members["kid"]
@@ -978,36 +1089,45 @@ def link(record):
 # --- The command -------------------------------------------------------------
 
 
-def verify_bundle(stream, pinned):
+def verify_bundle(stream, pinned, notes):
     bundle = Bundle(stream)
     manifest = Manifest(bundle.read_manifest())
     trusted = pinned or manifest.keys
-    chain = Chain(trusted)
+    last = int(manifest.members["last"]["seq"])
+    chain, own = Chain(trusted), Audit(manifest.notes)
+    kept = Audit([note for note in notes if note.chain == manifest.members["chain"] and note.seq <= last])
     for line in bundle.read_records():
         manifest.hash.update(line + b"\n")
-        manifest.note(chain.add(line))
+        record = chain.add(line)
+        for witness in manifest, own, kept:
+            witness.note(record)
     if not chain.records:
         raise Unreadable("no records: nothing was verified")
     manifest.check(chain, trusted)
+    own.check(chain, trusted)
+    kept.check(chain, trusted)
     return chain, manifest
 
 
-def verify_lines(stream, pinned):
-    chain = Chain(pinned)
+def verify_lines(stream, pinned, notes):
+    chain, kept = Chain(pinned), None
     for line in lines(stream):
-        chain.add(line)
-    if not chain.records:
+        record = chain.add(line)
+        kept = kept or Audit([note for note in notes if note.chain == chain.id])
+        kept.note(record)
+    if not kept:
         raise Unreadable("no records: nothing was verified")
+    kept.check(chain, pinned)
     return chain, None
 
 
-def verify(path, pinned):
+def verify(path, pinned, notes):
     if path == "-":
-        return verify_lines(sys.stdin.buffer, pinned)
+        return verify_lines(sys.stdin.buffer, pinned, notes)
     with open(path, "rb") as stream:
         magic = stream.read(4)
         stream.seek(0)
-        return (verify_bundle if magic == b"PK\x03\x04" else verify_lines)(stream, pinned)
+        return (verify_bundle if magic == b"PK\x03\x04" else verify_lines)(stream, pinned, notes)
 
 
 def describe(chain, manifest, pinned):
@@ -1024,10 +1144,10 @@ def describe(chain, manifest, pinned):
     return text
 
 
-def answer(path, pinned, as_json):
+def answer(path, pinned, notes, as_json):
     """Print what was found, and return the exit status."""
     try:
-        chain, manifest = verify(path, pinned)
+        chain, manifest = verify(path, pinned, notes)
     except Refused as refused:
         if as_json:
             print(json.dumps({"verified": False, "path": path, "seq": refused.seq, "cause": refused.cause, "error": str(refused.why)}))
@@ -1053,17 +1173,21 @@ def main():
     parser = argparse.ArgumentParser(description="Verify Signet's bundles and records.")
     parser.add_argument("paths", metavar="PATH", nargs="+", help="a bundle, a file of records as JSON lines, or - for standard input")
     parser.add_argument("--jwks", metavar="FILE", help="trust only the keys of this JWKS, and those that they introduce")
+    parser.add_argument("--checkpoints", metavar="FILE", help="hold the chains against the checkpoints in this file too")
     parser.add_argument("--json", action="store_true", help="write one object for each PATH")
     options = parser.parse_args()
-    pinned = None
-    if options.jwks:
-        try:
+    pinned, notes = None, []
+    try:
+        if options.jwks:
             with open(options.jwks, "rb") as stream:
                 pinned = KeySet(json.load(stream))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            print(f"{options.jwks}: {error}", file=sys.stderr)
-            return 2
-    return max(answer(path, pinned, options.json) for path in options.paths)
+        if options.checkpoints:
+            with open(options.checkpoints, encoding="utf-8", newline="") as stream:
+                notes = read_notes(stream.read())
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        print(f"{options.jwks or options.checkpoints}: {error}", file=sys.stderr)
+        return 2
+    return max(answer(path, pinned, notes, options.json) for path in options.paths)
 
 
 if __name__ == "__main__":

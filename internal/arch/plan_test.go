@@ -91,7 +91,7 @@ var plan = map[string]room{
 		outside: []string{"net", "net/http", "os", "os/exec", "syscall"},
 	},
 	"receipts/bundle": {
-		own:     []string{"receipts"},
+		own:     []string{"receipts", "receipts/checkpoint"},
 		modules: []string{"github.com/klauspost/compress/flate"},
 		outside: []string{"net", "net/http", "os", "os/exec", "syscall"},
 		tests:   []string{"github.com/gowebpki/jcs"},

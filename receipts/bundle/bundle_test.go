@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/signet-egress/signet/receipts"
+	"github.com/signet-egress/signet/receipts/checkpoint"
 )
 
 func testKey(n byte) ed25519.PrivateKey {
@@ -31,6 +32,7 @@ type chain struct {
 	head   receipts.Head
 	traces *receipts.Traces
 	lines  [][]byte
+	notes  []checkpoint.Note
 }
 
 func newChain(n byte) *chain {
@@ -107,7 +109,17 @@ func sampleChain() *chain {
 }
 
 func (c *chain) options() Options {
-	return Options{Tenant: "unused", Build: "v0", Created: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC), Key: c.key, Keys: c.keys}
+	return Options{Tenant: "unused", Build: "v0", Created: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC), Key: c.key, Keys: c.keys, Checkpoints: c.notes}
+}
+
+// checkpoint signs the head with the key that signs the record after it.
+func (c *chain) checkpoint(t *testing.T) {
+	t.Helper()
+	n, err := checkpoint.Sign(checkpoint.Checkpoint{Chain: c.id, Seq: c.head.Chain.Seq, Hash: c.head.ReceiptHash, TS: c.head.TS}, c.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.notes = append(c.notes, n)
 }
 
 func bundleOf(t *testing.T, o Options, lines [][]byte) []byte {

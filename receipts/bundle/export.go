@@ -15,6 +15,7 @@ import (
 	"github.com/klauspost/compress/flate"
 
 	"github.com/signet-egress/signet/receipts"
+	"github.com/signet-egress/signet/receipts/checkpoint"
 )
 
 // Options say what an export holds and who signs it.
@@ -26,6 +27,8 @@ type Options struct {
 	Filter  Filter             // receipts that it does not name lose their detail
 	Key     ed25519.PrivateKey // signs the manifest; one of Keys
 	Keys    []receipts.ChainKey
+	// Checkpoints of the chain, ascending. The bundle takes those of its records.
+	Checkpoints []checkpoint.Note
 }
 
 // ErrEmpty says that there was no record to export.
@@ -170,6 +173,11 @@ func (e *export) manifest() (*Manifest, error) {
 	m.KID = receipts.KeyID(pub)
 	if err := e.keys.use(m.KID); err != nil {
 		return nil, fmt.Errorf("sign the manifest: %w", err)
+	}
+	for _, n := range o.Checkpoints {
+		if n.Chain == m.Chain && n.Seq >= m.First.Seq && n.Seq <= m.Last.Seq {
+			m.Checkpoints = append(m.Checkpoints, string(n.Text))
+		}
 	}
 	m.Keys = receipts.JWKS(e.keys.used...)
 	if o.Filter != (Filter{}) {

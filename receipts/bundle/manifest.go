@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/signet-egress/signet/receipts"
+	"github.com/signet-egress/signet/receipts/checkpoint"
 )
 
 // maxManifest bounds a manifest, in bytes.
@@ -23,11 +24,12 @@ type Manifest struct {
 	Period          Period          `json:"period"`
 	First           Link            `json:"first"`
 	Last            Link            `json:"last"`
-	RecordCount     int64           `json:"record_count"`     // of all types
-	ReceiptCount    int64           `json:"receipt_count"`    // of type signet.receipt/1
-	DetailsWithheld int64           `json:"details_withheld"` // receipts without their detail
-	IntegrityHash   string          `json:"integrity_hash"`   // over the bytes of records.jsonl
-	Keys            json.RawMessage `json:"keys"`             // JWKS: those of the chain that sign here, and the manifest's
+	RecordCount     int64           `json:"record_count"`          // of all types
+	ReceiptCount    int64           `json:"receipt_count"`         // of type signet.receipt/1
+	DetailsWithheld int64           `json:"details_withheld"`      // receipts without their detail
+	IntegrityHash   string          `json:"integrity_hash"`        // over the bytes of records.jsonl
+	Checkpoints     []string        `json:"checkpoints,omitempty"` // signed notes, ascending, of records in the bundle
+	Keys            json.RawMessage `json:"keys"`                  // JWKS: those of the chain that sign here, and the manifest's
 	KID             string          `json:"kid"`
 	Signature       string          `json:"signature,omitempty"` // like a record's, over the manifest without it
 }
@@ -81,6 +83,25 @@ func parseManifest(data []byte) (*Manifest, *receipts.KeySet, error) {
 		return nil, nil, err
 	}
 	return m, keys, m.checkSignature(keys)
+}
+
+// notes are the checkpoints, each of which has the form of one and is of a record
+// in the bundle. Whether to believe them an audit says.
+func (m *Manifest) notes() ([]checkpoint.Note, error) {
+	var notes []checkpoint.Note
+	before := m.First.Seq
+	for i, text := range m.Checkpoints {
+		n, err := checkpoint.Parse([]byte(text))
+		if err != nil {
+			return nil, manifestError(receipts.CauseField, "checkpoints: number %d: %w", i+1, err)
+		}
+		if n.Seq < before || n.Seq > m.Last.Seq {
+			return nil, manifestError(receipts.CauseField, "checkpoints: number %d is of seq %d, which is not in order or not in the bundle", i+1, n.Seq)
+		}
+		before = n.Seq
+		notes = append(notes, n)
+	}
+	return notes, nil
 }
 
 // jwks is the one form of Keys, as receipts.JWKS writes it.

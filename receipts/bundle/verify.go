@@ -9,19 +9,22 @@ import (
 	"slices"
 
 	"github.com/signet-egress/signet/receipts"
+	"github.com/signet-egress/signet/receipts/checkpoint"
 )
 
 // Result is what was found of a good bundle.
 type Result struct {
 	receipts.Result // of its records; Pinned tells of those and of the manifest
 	Manifest        *Manifest
+	Checkpoints     checkpoint.Report // of those in the manifest
 }
 
 // Reader reads a bundle from a file. Its memory does not grow with the file.
 type Reader struct {
 	layout   *layout
 	manifest *Manifest
-	keys     *receipts.KeySet // the manifest's
+	notes    []checkpoint.Note // the manifest's
+	keys     *receipts.KeySet  // the manifest's
 	observe  func(receipts.Record)
 }
 
@@ -41,7 +44,11 @@ func Open(file io.ReaderAt, size int64) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{layout: l, manifest: m, keys: keys}, nil
+	notes, err := m.notes()
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{layout: l, manifest: m, notes: notes, keys: keys}, nil
 }
 
 // Manifest is what the bundle says of itself.
@@ -74,7 +81,7 @@ func (r *Reader) Verify(pinned *receipts.KeySet, progress func(bytes int)) (Resu
 		trusted = r.keys
 	}
 	v := receipts.NewVerifier(trusted)
-	c := &claims{manifest: r.manifest, integrity: sha256.New()}
+	c := &claims{manifest: r.manifest, integrity: sha256.New(), audit: checkpoint.NewAudit(r.notes)}
 	v.Observe(func(record receipts.Record) {
 		c.note(record)
 		if r.observe != nil {
@@ -107,7 +114,11 @@ func (r *Reader) Verify(pinned *receipts.KeySet, progress func(bytes int)) (Resu
 	if err := c.check(&found); err != nil {
 		return Result{}, err
 	}
-	return Result{Result: found, Manifest: r.manifest}, nil
+	report, err := c.audit.Report(found.ChainID, slices.Concat(v.Keys(), trusted.Keys()))
+	if err != nil {
+		return Result{}, checkpoint.VerifyError(err)
+	}
+	return Result{Result: found, Manifest: r.manifest, Checkpoints: report}, nil
 }
 
 // checkSigner demands of the manifest's key what is demanded of the records'.
@@ -123,6 +134,7 @@ func (r *Reader) checkSigner(trusted *receipts.KeySet, introduced []receipts.Cha
 type claims struct {
 	manifest  *Manifest
 	integrity hash.Hash
+	audit     *checkpoint.Audit
 	first     *receipts.Head
 	last      *receipts.Head
 	tenant    error // of the first record that has another
@@ -132,6 +144,7 @@ type claims struct {
 // note is called with each good record.
 func (c *claims) note(r receipts.Record) {
 	c.last = r.RecordHead()
+	c.audit.Record(c.last.Chain.Seq, c.last.ReceiptHash)
 	if c.first == nil {
 		c.first = c.last
 	}

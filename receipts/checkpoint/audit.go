@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -124,3 +125,16 @@ func (e *NoteError) Error() string {
 }
 
 func (e *NoteError) Unwrap() error { return e.Err }
+
+// VerifyError is an error of Report as verifiers tell it.
+func VerifyError(err error) *receipts.VerifyError {
+	bad := &receipts.VerifyError{Cause: receipts.CauseCheckpoint, Err: err}
+	if truncated, ok := errors.AsType[*TruncatedError](err); ok {
+		bad.Seq, bad.Cause = truncated.Last+1, receipts.CauseTruncation
+	} else if rewritten, ok := errors.AsType[*RewrittenError](err); ok {
+		bad.Seq, bad.Cause = rewritten.Checkpoint.Seq, receipts.CauseRewrite
+	} else if note, ok := errors.AsType[*NoteError](err); ok {
+		bad.Seq = note.Checkpoint.Seq
+	}
+	return bad
+}
