@@ -2,23 +2,19 @@ package proxy_test
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/signet-egress/signet/internal/testkit"
+	"github.com/signet-egress/signet/internal/testkit/goldenfile"
 	"github.com/signet-egress/signet/internal/testkit/peers"
 	"github.com/signet-egress/signet/receipts"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // What an agent reads on the wire when it is refused, byte for byte.
 func TestDenialsOnTheWire(t *testing.T) {
@@ -70,7 +66,7 @@ deny:
 			must(t, err)
 			must(t, conn.Close())
 			r := b.only()
-			golden(t, filepath.Join("testdata", "denials", c.name+".http"), b.mask(string(answer), r.ReceiptID))
+			goldenfile.Compare(t, "denials/"+c.name+".http", b.mask(string(answer), r.ReceiptID))
 			if r.Outcome != c.outcome || r.Policy.Reason != c.reason {
 				t.Errorf("receipt: %s %s, want %s %s", r.Outcome, r.Policy.Reason, c.outcome, c.reason)
 			}
@@ -90,19 +86,6 @@ func (b *bench) mask(answer, receiptID string) string {
 	answer = strings.ReplaceAll(answer, fmt.Sprint(b.plain.Port()), "PORT")
 	answer = regexp.MustCompile(`Date: [^\r]+`).ReplaceAllString(answer, "Date: DATE")
 	return regexp.MustCompile(`Content-Length: \d+`).ReplaceAllString(answer, "Content-Length: N")
-}
-
-func golden(t *testing.T, file, got string) {
-	t.Helper()
-	if *update {
-		must(t, os.MkdirAll(filepath.Dir(file), 0o750))
-		must(t, os.WriteFile(file, []byte(got), 0o600))
-	}
-	want, err := os.ReadFile(file)
-	must(t, err)
-	if got != string(want) {
-		t.Errorf("%s differs; got:\n%s\nwant:\n%s", file, got, want)
-	}
 }
 
 // A gRPC client reads a status, not a problem document.

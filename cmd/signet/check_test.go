@@ -3,14 +3,11 @@ package main
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
-)
 
-var update = flag.Bool("update", false, "write the golden files anew")
+	"github.com/signet-egress/signet/internal/testkit/goldenfile"
+)
 
 // signet runs a command line and returns what a person sees of it.
 func signet(t *testing.T, args ...string) string {
@@ -35,23 +32,9 @@ func signet(t *testing.T, args ...string) string {
 	return out.String()
 }
 
-// golden holds got against testdata/NAME.golden.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join("testdata", filepath.FromSlash(name)+".golden")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s (write it anew with -update):\n got\n%s\nwant\n%s", path, got, want)
-	}
+	goldenfile.Compare(t, name+".golden", got)
 }
 
 func TestCheck(t *testing.T) {

@@ -212,10 +212,11 @@ var plan = map[string]room{
 	},
 
 	// Tests only, and the demo.
-	"internal/arch":           {},
-	"internal/testkit":        {own: []string{"internal/testkit/peers"}},
-	"internal/testkit/chains": {own: []string{"receipts"}, modules: []string{"github.com/google/uuid"}, outside: []string{"testing"}},
-	"internal/testkit/peers":  {modules: []string{"github.com/coder/websocket", "github.com/miekg/dns"}, outside: []string{"testing"}},
+	"internal/arch":               {},
+	"internal/testkit":            {own: []string{"internal/testkit/peers"}},
+	"internal/testkit/goldenfile": {},
+	"internal/testkit/chains":     {own: []string{"receipts"}, modules: []string{"github.com/google/uuid"}, outside: []string{"testing"}},
+	"internal/testkit/peers":      {modules: []string{"github.com/coder/websocket", "github.com/miekg/dns"}, outside: []string{"testing"}},
 	"test/bench": {
 		own: []string{
 			"internal/config", "internal/metrics", "internal/ruleset", "internal/sidecar", "internal/testkit/peers",
@@ -228,7 +229,7 @@ var plan = map[string]room{
 }
 
 // everyTest is what any test may import.
-var everyTest = []string{"internal/testkit", "go.uber.org/goleak", "pgregory.net/rapid"}
+var everyTest = []string{"internal/testkit", "internal/testkit/goldenfile", "go.uber.org/goleak", "pgregory.net/rapid"}
 
 // neverLinked are roots that cmd/signet does not reach by any path: the stores,
 // the payment provider and the orchestrator belong to the other binaries, and

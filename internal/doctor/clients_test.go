@@ -3,7 +3,6 @@ package doctor
 import (
 	"crypto/x509"
 	"encoding/pem"
-	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -15,9 +14,8 @@ import (
 	"time"
 
 	"github.com/signet-egress/signet/internal/testkit"
+	"github.com/signet-egress/signet/internal/testkit/goldenfile"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // TestClients has stand-ins of all clients on the PATH, each with its own way to
 // succeed or fail. The real ones are asked in test/containment.
@@ -55,23 +53,5 @@ func TestClients(t *testing.T) {
 		}
 	}
 	fmt.Fprintf(&b, "not installed: %v\n", missing)
-	golden(t, "clients", strings.ReplaceAll(b.String(), dir, "DIR"))
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s (write it anew with -update):\n got\n%s\nwant\n%s", path, got, want)
-	}
+	goldenfile.Compare(t, "clients.golden", strings.ReplaceAll(b.String(), dir, "DIR"))
 }

@@ -1,10 +1,7 @@
 package rollout
 
 import (
-	"flag"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -12,10 +9,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/signet-egress/signet/internal/policy"
+	"github.com/signet-egress/signet/internal/testkit/goldenfile"
 	"github.com/signet-egress/signet/receipts"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // opensPublic takes 10.0.0.0/8 for special, and nothing else.
 func opensPublic(_ string, a netip.Addr, holes []netip.Prefix) bool {
@@ -103,24 +99,6 @@ func period() []*receipts.Receipt {
 	return all
 }
 
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s (write it anew with -update):\n got\n%s\nwant\n%s", path, got, want)
-	}
-}
-
 func suggest(t rapid.TB, least int64, all []*receipts.Receipt) *Proposal {
 	t.Helper()
 	s := NewSuggestion(least, opensPublic)
@@ -149,9 +127,9 @@ func replay(t rapid.TB, text string, all []*receipts.Receipt) Comparison {
 }
 
 func TestSuggest(t *testing.T) {
-	golden(t, "suggest.yaml", suggest(t, 1, period()).Policy)
-	golden(t, "suggest-min.yaml", suggest(t, 2, period()).Policy)
-	golden(t, "suggest-nothing.yaml", suggest(t, 1, nil).Policy)
+	goldenfile.Compare(t, "suggest.yaml", suggest(t, 1, period()).Policy)
+	goldenfile.Compare(t, "suggest-min.yaml", suggest(t, 2, period()).Policy)
+	goldenfile.Compare(t, "suggest-nothing.yaml", suggest(t, 1, nil).Policy)
 }
 
 // TestSuggestionHolds: what was carried is allowed by the proposal, but for what

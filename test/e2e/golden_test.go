@@ -1,17 +1,12 @@
 package e2e
 
 import (
-	"errors"
-	"flag"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-)
 
-var update = flag.Bool("update", false, "rewrite golden files")
+	"github.com/signet-egress/signet/internal/testkit/goldenfile"
+)
 
 // masks hide what differs from run to run.
 var masks = []struct {
@@ -31,19 +26,7 @@ func golden(t *testing.T, name, got string) {
 	for _, m := range masks {
 		got = m.pattern.ReplaceAllString(got, m.mask)
 	}
-	file := filepath.Join("testdata", name)
-	if *update {
-		must(t, os.MkdirAll(filepath.Dir(file), 0o755))
-		must(t, os.WriteFile(file, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		t.Fatalf("%s does not exist (go test ./test/e2e -update makes it); got:\n%s", file, got)
-	}
-	must(t, err)
-	if got != string(want) {
-		t.Errorf("%s differs (go test ./test/e2e -update accepts it); got:\n%s\nwant:\n%s", file, got, want)
-	}
+	goldenfile.Compare(t, name, got)
 }
 
 func fileName(name string) string { return strings.ReplaceAll(name, " ", "-") + ".golden" }
