@@ -100,13 +100,21 @@ func (c *servedConn) fill(p []byte) (int, error) {
 	case len(c.held) == 0 && len(p) >= directRead:
 		return c.readInto(p)
 	}
+	begun := len(c.held) > 0 && c.requests.AtHead()
+	if begun {
+		c.boundHead()
+	}
 	c.held = slices.Grow(c.held, heldRead)
 	n, err := c.Conn.Read(c.held[len(c.held) : len(c.held)+heldRead])
 	if n == 0 {
 		return 0, c.failed(err)
 	}
 	c.held = c.held[:len(c.held)+n]
+	heads := c.requests.Heads()
 	c.pass()
+	if begun && c.requests.Heads() > heads {
+		c.unboundHead()
+	}
 	return 0, nil
 }
 
@@ -135,9 +143,7 @@ func (c *servedConn) hold(ready int, refusal *framing.Error) {
 	c.ready = ready
 	if refusal != nil {
 		c.refuse(refusal)
-		return
 	}
-	c.boundHead(ready < len(c.held) && c.requests.AtHead())
 }
 
 // refuse puts what says so in the place of what is refused and all behind it.
@@ -209,18 +215,21 @@ func (c *servedConn) underWay() bool {
 	return given != c.answered.Load()
 }
 
-// boundHead bounds how long the rest of a head may take, from its first bytes on,
-// since the server does not know that it has begun.
-func (c *servedConn) boundHead(begun bool) {
+// boundHead bounds how long the rest of a head may take from now on, unless it is
+// bounded already: the server does not know that it has begun.
+func (c *servedConn) boundHead() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if begun == !c.bound.IsZero() {
-		return
-	}
-	c.bound = time.Time{}
-	if begun {
+	if c.bound.IsZero() {
 		c.bound = time.Now().Add(c.headTime)
+		_ = c.applyDeadline()
 	}
+}
+
+func (c *servedConn) unboundHead() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bound = time.Time{}
 	_ = c.applyDeadline()
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,6 +84,29 @@ func TestHeadTime(t *testing.T) {
 		}
 		if waited := time.Since(began); waited != time.Hour+10*time.Second {
 			t.Errorf("after %v", waited)
+		}
+		_ = agent.Close()
+		<-time.After(time.Minute)
+	})
+}
+
+// An agent that sends its requests long before they can be answered is not late:
+// only the time counts in which somebody waits for the rest of a head.
+func TestHeadTimeOfManyRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const requests = 1000
+		c, agent := pipe(t, strings.Repeat(wholeHead, requests))
+		var got strings.Builder
+		for p := make([]byte, 4096); got.Len() < requests*len(wholeHead); {
+			n, err := c.Read(p)
+			if err != nil {
+				t.Fatalf("after %d bytes: %v", got.Len(), err)
+			}
+			got.Write(p[:n])
+			<-time.After(time.Minute) // that the answers take
+		}
+		if got.String() != strings.Repeat(wholeHead, requests) {
+			t.Error("the requests are not what was sent")
 		}
 		_ = agent.Close()
 		<-time.After(time.Minute)
