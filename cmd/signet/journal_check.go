@@ -115,7 +115,7 @@ type surveyAnswer struct {
 	Proved  []runAnswer    `json:"proved"`
 	Damage  []damageAnswer `json:"damage"`
 	Intents int            `json:"open_intents"`
-	Acked   int64          `json:"acked_seq"`
+	Known   int64          `json:"known_seq"`
 }
 
 type runAnswer struct {
@@ -134,7 +134,7 @@ type damageAnswer struct {
 func showSurvey(w io.Writer, s *journal.Survey, asJSON bool) error {
 	if asJSON {
 		a := surveyAnswer{
-			Whole: s.Whole(), Chain: s.Chain, Pruned: s.Pruned, Intents: s.Intents, Acked: s.Acked, Proved: []runAnswer{}, Damage: []damageAnswer{},
+			Whole: s.Whole(), Chain: s.Chain, Pruned: s.Pruned, Intents: s.Intents, Known: s.Known, Proved: []runAnswer{}, Damage: []damageAnswer{},
 		}
 		for _, run := range s.Proved {
 			a.Proved = append(a.Proved, runAnswer(run))

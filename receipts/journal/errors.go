@@ -72,7 +72,7 @@ type CheckpointError struct {
 }
 
 func (e *CheckpointError) Error() string {
-	return fmt.Sprintf("checkpoints %s cannot be believed: %v; keep the file as evidence, and move it away to go on without: "+
+	return fmt.Sprintf("checkpoints %s cannot be believed: %v; keep the file as evidence, and have the chain go on without: signet journal recover; "+
 		"that the journal was not rolled back is not shown then", e.Path, e.Err)
 }
 
@@ -88,7 +88,7 @@ type RolledBackError struct {
 
 func (e *RolledBackError) Error() string {
 	return fmt.Sprintf("journal %s was rolled back: it ends at seq %d, and a checkpoint shows that it had seq %d, of %s, with the hash %s; "+
-		"to go on would write another chain of the same name: restore the newest data directory, or move this one away to begin a new chain",
+		"to go on would write another chain of the same name: restore the newest data directory, or have the chain go on with a record of the loss: signet journal recover",
 		e.Path, e.Head.Seq, e.Known.Seq, e.Known.TS.UTC().Format("2006-01-02T15:04:05.000Z"), e.Known.Hash)
 }
 

@@ -54,11 +54,13 @@ func (s *Survey) prove(ctx context.Context, progress func(int64)) error {
 	if len(s.Proved) > 0 && s.Pruned == 0 && s.listed == nil {
 		s.Pruned = s.Proved[0].First - 1 // nobody says so, and nobody could
 	}
-	if last, _ := s.Last(); s.Acked > last {
-		s.Damage = append(s.Damage, Damage{
-			Path: filepath.Join(s.dir, ackName), First: last + 1, Last: s.Acked,
-			Err: fmt.Errorf("a collector has acknowledged record %d, and the newest here is %d", s.Acked, last),
-		})
+	last, _ := s.Last()
+	for i := range s.anchors {
+		if a := &s.anchors[i]; a.seq > last {
+			s.Damage = append(s.Damage, Damage{
+				Path: a.path, First: last + 1, Last: a.seq, Err: fmt.Errorf("%s record %d, and the newest here is %d", a.who, a.seq, last),
+			})
+		}
 	}
 	return nil
 }
@@ -147,8 +149,11 @@ func (p *prover) good(seq int64) {
 	}
 	run := &p.s.Proved[len(p.s.Proved)-1]
 	run.Last, run.Head = seq, r.Head
-	if ack := p.s.ack; ack != nil && ack.Seq == seq && ack.Hash != r.Head {
-		p.s.disown(fmt.Errorf("record %d has the hash %s, and a collector has acknowledged %s", seq, r.Head, ack.Hash))
+	for _, a := range p.s.anchors {
+		if a.seq == seq && a.hash != r.Head {
+			p.s.disown(a.path, fmt.Errorf("record %d has the hash %s, and %s %s", seq, r.Head, a.who, a.hash))
+			break // the other, if there is one, is looked at by whoever opens the journal next
+		}
 	}
 	p.next = seq + 1
 	if p.verified++; p.progress != nil && p.verified%1024 == 0 {

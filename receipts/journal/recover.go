@@ -131,9 +131,7 @@ func (r *recovery) clear(files []sealedFile) error {
 			paths = append(paths, filepath.Join(r.dir, files[i].name()))
 		}
 	}
-	if r.foreign {
-		paths = append(paths, filepath.Join(r.dir, ackName))
-	}
+	paths = append(paths, r.foreign...)
 	for _, path := range paths {
 		if err := setAside(path); err != nil {
 			return err
@@ -239,11 +237,12 @@ func (r *recovery) losses() []receipts.Lost {
 	var lost []receipts.Lost
 	last, _ := r.Last()
 	cause := receipts.LossDamage
-	if len(r.Damage) == 1 && filepath.Base(r.Damage[0].Path) == ackName {
-		cause = receipts.LossRollback
+	anchored := func(d Damage) bool { return slices.Contains([]string{ackName, checkpointsName}, filepath.Base(d.Path)) }
+	if !slices.ContainsFunc(r.Damage, func(d Damage) bool { return !anchored(d) }) {
+		cause = receipts.LossRollback // the files are whole, and of an older state
 	}
-	if r.Acked > last {
-		lost = append(lost, receipts.Lost{Cause: cause, First: last + 1, Last: r.Acked})
+	if r.Known > last {
+		lost = append(lost, receipts.Lost{Cause: cause, First: last + 1, Last: r.Known})
 	}
 	next := r.gone.Last + 1
 	for _, f := range r.files {

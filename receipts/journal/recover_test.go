@@ -297,3 +297,27 @@ func acknowledge(t *testing.T, dir string, seq int64) {
 		t.Fatal(err)
 	}
 }
+
+// TestRecoverFromRollback puts back an older database, as a snapshot of a volume
+// does: the checkpoint beside it shows that, and how far the chain had come.
+func TestRecoverFromRollback(t *testing.T) {
+	dir := closedJournal(t)
+	old, err := os.ReadFile(filepath.Join(dir, fileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := open(t, options(dir))
+	before := j.Head().Seq - 1 // the start event is of this run
+	exchanges(t, j, 10)
+	closeJournal(t, j)
+	last := j.Head().Seq
+	write(t, dir, old)
+	if _, err := Open(t.Context(), options(dir)); !is[*RolledBackError](err) || !strings.Contains(err.Error(), "signet journal recover") {
+		t.Fatalf("an older database: %v", err)
+	}
+	_, lost, err := Recover(t.Context(), options(dir), nil)
+	if err != nil || len(lost) != 1 || lost[0] != (receipts.Lost{Cause: receipts.LossRollback, First: before + 1, Last: last}) {
+		t.Fatalf("%+v, %v; want the records %d to %d", lost, err, before+1, last)
+	}
+	goesOn(t, dir, 1, 0)
+}

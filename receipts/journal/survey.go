@@ -24,12 +24,12 @@ type Survey struct {
 	Proved  []Run    // in order; a whole chain is one run
 	Damage  []Damage // what is not as it was written, in the order of the chain
 	Intents int      // exchanges without a receipt
-	Acked   int64    // seq up to which a collector has the chain
+	Known   int64    // newest seq that a collector's acknowledgement or a checkpoint shows; 0 for none
 
 	dir     string
 	file    *os.File // journal.db, locked
-	ack     *Ack     // nil for none, and for one that is not of this chain
-	foreign bool     // ack.json is not of this chain
+	anchors []anchor // what shows from outside that the chain had a record
+	foreign []string // paths of files that are not of this chain
 	tenant  string
 	intents map[string][]byte
 	keys    []receipts.ChainKey
@@ -102,32 +102,65 @@ func examine(ctx context.Context, dir string, exclusive bool, progress func(int6
 	if err := s.readDatabase(); err != nil {
 		return nil, err
 	}
-	if err := s.readAck(); err != nil {
+	if err := s.readAnchors(); err != nil {
 		return nil, err
 	}
 	return s, s.prove(ctx, progress)
 }
 
-func (s *Survey) readAck() error {
+// anchor is a record that the chain is known to have had.
+type anchor struct {
+	path, who string
+	seq       int64
+	hash      string
+}
+
+// readAnchors takes in what a collector has acknowledged, and the newest
+// checkpoint. What is not of this chain is damage.
+func (s *Survey) readAnchors() error {
 	ack, err := loadAck(s.dir)
 	if bad, ok := errors.AsType[*CorruptError](err); ok {
-		s.Damage = append(s.Damage, Damage{Path: bad.Path, Err: bad.Err})
-		return nil
-	}
-	if ack == nil {
+		s.disown(bad.Path, bad.Err)
+	} else if err != nil {
 		return err
 	}
-	s.Acked, s.ack = ack.Seq, ack
-	if ack.Chain != s.Chain {
-		s.disown(fmt.Errorf("it is of chain %s, and the journal's is %s", ack.Chain, s.Chain))
+	if ack != nil {
+		s.take(ack.Chain, anchor{path: filepath.Join(s.dir, ackName), who: "a collector has acknowledged", seq: ack.Seq, hash: ack.Hash})
+	}
+	notes, err := ReadCheckpoints(s.dir)
+	path := filepath.Join(s.dir, checkpointsName)
+	if err != nil {
+		s.disown(path, err)
+	}
+	if n := len(notes); n > 0 {
+		newest := &notes[n-1]
+		if err := newest.Verify(s.keys); err != nil && newest.Chain == s.Chain {
+			s.disown(path, fmt.Errorf("that of seq %d: %w", newest.Seq, err))
+			return nil
+		}
+		s.take(newest.Chain, anchor{path: path, who: "a checkpoint shows", seq: newest.Seq, hash: newest.Hash})
 	}
 	return nil
 }
 
-// disown notes that a collector has acknowledged what is not of this chain.
-func (s *Survey) disown(err error) {
-	s.Damage = append(s.Damage, Damage{Path: filepath.Join(s.dir, ackName), Err: err})
-	s.ack, s.Acked, s.foreign = nil, 0, true
+func (s *Survey) take(chain string, a anchor) {
+	if chain != s.Chain {
+		s.disown(a.path, fmt.Errorf("it is of chain %s, and the journal's is %s", chain, s.Chain))
+		return
+	}
+	s.anchors = append(s.anchors, a)
+	s.Known = max(s.Known, a.seq)
+}
+
+// disown notes that a file shows what is not of this chain.
+func (s *Survey) disown(path string, err error) {
+	s.Damage = append(s.Damage, Damage{Path: path, Err: err})
+	s.foreign = append(s.foreign, path)
+	s.anchors = slices.DeleteFunc(s.anchors, func(a anchor) bool { return a.path == path })
+	s.Known = 0
+	for i := range s.anchors {
+		s.Known = max(s.Known, s.anchors[i].seq)
+	}
 }
 
 // readDatabase takes what the pages of the database say, where they are whole,
