@@ -48,6 +48,10 @@ torture: packages ## Run the long tests at full length: 50 kills, bodies of 1 Gi
 	$(GO) test -count=1 -timeout=60m -run='^Test(Kill|MemoryDoesNotGrowWithBodies)$$' -v ./test/e2e \
 		-e2e.kills=50 -e2e.bytes=$$((1 << 30))
 
+.PHONY: canonical
+canonical: packages ## Compare 10 million numbers in canonical form with Node's
+	$(GO) test -count=1 -timeout=60m -run='^TestNumbers$$' -v ./receipts -doubles=10000000
+
 .PHONY: repair-table
 repair-table: ## Spoil 10,000 documents in every way and show what the local repair makes of them
 	@$(GO) test -count=1 -timeout=20m -run='^TestCorpus$$' ./repair -args -repair.documents=10000

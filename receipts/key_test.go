@@ -2,6 +2,7 @@ package receipts
 
 import (
 	"crypto/ed25519"
+	"encoding/hex"
 	"math/big"
 	"slices"
 	"strings"
@@ -77,6 +78,58 @@ func TestSmallOrder(t *testing.T) {
 				t.Errorf("%s with sign %#x was taken", h, sign)
 			}
 		}
+	}
+}
+
+// weakKeys are the fourteen encodings of points of small order that RFC 8032
+// decoders have been found to take, the last six of them not canonical
+// (eprint.iacr.org/2020/1244, table 1 and section 4).
+var weakKeys = []string{
+	"0100000000000000000000000000000000000000000000000000000000000000",
+	"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"0000000000000000000000000000000000000000000000000000000000000080",
+	"0000000000000000000000000000000000000000000000000000000000000000",
+	"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+	"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+	"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+	"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+	"0100000000000000000000000000000000000000000000000000000000000080",
+	"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+	"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+	"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+}
+
+// A key that makes signatures worthless is refused wherever a key comes in.
+func TestWeakKeysAreRefusedEverywhere(t *testing.T) {
+	for _, h := range weakKeys {
+		pub, err := hex.DecodeString(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := EncodeKey(pub)
+		if _, err := DecodeKey(x); err == nil {
+			t.Errorf("%s was taken", h)
+		}
+		if _, err := ParseJWKS(JWKS(ChainKey{PublicKey: pub})); err == nil {
+			t.Errorf("%s was taken in a JWKS", h)
+		}
+		c := newChain(testKey(1))
+		genesis, err := Decode(c.lines[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, _ := genesis.(*Genesis)
+		g.PublicKey, g.KID = x, KeyID(pub)
+		c.seal(g)
+		_, err = verifyLines(nil, [][]byte{Append(nil, g)})
+		wantCause(t, err, 1, CauseField)
+
+		change := &KeyChange{KID: KeyID(pub), PublicKey: x, Proof: strict.EncodeToString(append(make([]byte, 63), 1))}
+		c.add(&Event{Event: EventKeyChange, Key: change})
+		_, err = verifyLines(nil, c.lines)
+		wantCause(t, err, 2, CauseKey)
 	}
 }
 
