@@ -24,7 +24,8 @@ help: ## Show this list
 	@echo '    PKG=$(PKG)         packages of test, bench and fuzz'
 	@echo '    BENCH=$(BENCH) BENCHTIME=$(BENCHTIME) COUNT=$(COUNT)   as go test knows them'
 	@echo '    BENCHFLAGS=           of the run on whole proxies: go run ./test/bench -h'
-	@echo '    FUZZTIME=$(FUZZTIME)      how long each fuzz target runs'
+	@echo '    FUZZTIME=$(FUZZTIME)      how long each fuzz target runs; nightly, 10m'
+	@echo '    VULNDB=               a copy of the vulnerability database: a directory, or an address'
 
 .PHONY: demo
 demo: build ## Show the main job on this machine, on loopback only, and check it
@@ -93,8 +94,20 @@ generate: ## Write the Go code of internal/api/collector.proto anew
 	@$(GO) run -C tools ./protogen ../internal/api/collector.proto
 
 .PHONY: vuln
-vuln: ## Look for known vulnerabilities in what is linked (needs the network)
-	@$(TOOL) govulncheck ./...
+vuln: ## Look for known vulnerabilities, in the public database or the copy VULNDB
+	@GO='$(GO)' VULNDB='$(VULNDB)' test/vuln
+
+.PHONY: reproducible
+reproducible: ## Build the last commit twice, in different places, and compare
+	@test/reproducible
+
+.PHONY: sbom
+sbom: build .cache ## Write what each binary is made of: bin/*.cdx.json (CycloneDX)
+	@for binary in $(patsubst ./cmd/%,%,$(wildcard ./cmd/*)); do \
+		$(TOOL) cyclonedx-gomod bin -json -std -noserial -notimestamp -output $(BIN)/$$binary.cdx.json $(BIN)/$$binary 2>.cache/sbom.log || \
+			{ cat .cache/sbom.log >&2; exit 1; }; \
+		echo $(BIN)/$$binary.cdx.json; \
+	done
 
 .PHONY: docker
 docker: ## Build the container image IMAGE

@@ -224,6 +224,7 @@ var plan = map[string]room{
 		},
 		modules: []string{"golang.org/x/sync"},
 	},
+	"test/supply":      {},
 	"test/containment": {tests: []string{"golang.org/x/sys/unix"}},
 	"test/e2e":         {tests: []string{"github.com/coder/websocket", "go.etcd.io/bbolt", "golang.org/x/net/http2", "internal/policy", "receipts", "receipts/journal"}},
 }

@@ -1,0 +1,2 @@
+// Package supply tests what the supply chain is checked with.
+package supply
