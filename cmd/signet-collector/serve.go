@@ -24,6 +24,7 @@ type settings struct {
 	listen, httpListen string
 	names              []string
 	logName            string
+	cluster            cluster
 	migrate            bool
 }
 
@@ -69,6 +70,7 @@ func newServeCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&s.migrate, "migrate", false, "bring the tables up to date first, as their owner")
 	cmd.Flags().StringSliceVar(&s.names, "name", []string{"localhost", "127.0.0.1", "::1"}, "names and addresses that sidecars reach the collector by, for its certificate")
 	cmd.Flags().StringVar(&s.logName, "log-name", "signet-collector", "begins the name of each tenant's log, such as collector.example.com; auditors know logs by it, so that it must never change")
+	s.cluster.register(cmd)
 	return cmd
 }
 
@@ -88,9 +90,13 @@ func serve(ctx context.Context, s *settings, stderr io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	kubernetes, err := s.cluster.kubernetes()
+	if err != nil {
+		return &unusableError{err}
+	}
 	c, err := collector.New(ctx, collector.Options{
 		Listen: s.listen, HTTPListen: s.httpListen, Names: s.names, Store: kept, Authority: authority, Key: key,
-		LogName: s.logName, Build: version(),
+		LogName: s.logName, Build: version(), Kubernetes: kubernetes,
 		Logger: slog.New(slog.NewJSONHandler(stderr, nil)),
 	})
 	if err != nil {

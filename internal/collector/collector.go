@@ -19,13 +19,15 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/signet-egress/signet/internal/api"
+	"github.com/signet-egress/signet/internal/collector/access"
+	"github.com/signet-egress/signet/internal/collector/enrol"
 	"github.com/signet-egress/signet/internal/collector/ingest"
 	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/pki"
 	"github.com/signet-egress/signet/internal/collector/store"
 )
 
-// Options are what a Collector is made of. All are required.
+// Options are what a Collector is made of. All are required but Kubernetes.
 type Options struct {
 	Listen     string   // of gRPC, host:port
 	HTTPListen string   // of API, pages and health, host:port
@@ -35,6 +37,7 @@ type Options struct {
 	Key        ed25519.PrivateKey // that signs acks, checkpoints and bundles
 	LogName    string             // begins the origin of every log, such as collector.example.com; it never changes
 	Build      string             // version of the program
+	Kubernetes *enrol.Kubernetes  // whose service accounts may enrol; nil: nobody's
 	Logger     *slog.Logger
 }
 
@@ -51,7 +54,8 @@ type Collector struct {
 // the caller's.
 func New(ctx context.Context, o Options) (*Collector, error) {
 	signer := merkle.NewSigner(o.LogName, o.Key)
-	handler, err := httpHandler(o, signer)
+	gate := access.NewGate(o.Store, time.Now, requestsPerSecond, requestBurst)
+	handler, err := httpHandler(o, gate, signer)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +66,7 @@ func New(ctx context.Context, o Options) (*Collector, error) {
 	if c.plain, err = listen(ctx, "http_listen", o.HTTPListen); err != nil {
 		return nil, errors.Join(err, c.rpc.Close())
 	}
-	if c.grpc, err = c.newGRPCServer(o); err != nil {
+	if c.grpc, err = c.newGRPCServer(o, gate); err != nil {
 		return nil, errors.Join(err, c.rpc.Close(), c.plain.Close())
 	}
 	c.http = &http.Server{
@@ -85,7 +89,7 @@ func (c *Collector) Addr() net.Addr { return c.rpc.Addr() }
 // HTTPAddr is where people and probes do.
 func (c *Collector) HTTPAddr() net.Addr { return c.plain.Addr() }
 
-func (c *Collector) newGRPCServer(o Options) (*grpc.Server, error) {
+func (c *Collector) newGRPCServer(o Options, gate *access.Gate) (*grpc.Server, error) {
 	cert, err := o.Authority.Server(o.Names)
 	if err != nil {
 		return nil, err
@@ -104,6 +108,10 @@ func (c *Collector) newGRPCServer(o Options) (*grpc.Server, error) {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	)
 	api.RegisterIngestServer(server, s)
+	pub, _ := o.Key.Public().(ed25519.PublicKey)
+	api.RegisterEnrolmentServer(server, enrol.NewServer(enrol.Options{
+		Store: o.Store, Tokens: gate, Kubernetes: o.Kubernetes, Authority: o.Authority, Key: pub, Caller: s.Authenticate, Now: time.Now, Log: o.Logger,
+	}))
 	return server, nil
 }
 

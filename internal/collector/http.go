@@ -23,12 +23,11 @@ const (
 )
 
 // httpHandler is what is served to people and their programs: API, pages, health.
-func httpHandler(o Options, signer *merkle.Signer) (http.Handler, error) {
+func httpHandler(o Options, gate *access.Gate, signer *merkle.Signer) (http.Handler, error) {
 	pub, ok := o.Key.Public().(ed25519.PublicKey)
 	if !ok {
 		return nil, errors.New("the signing key is not an Ed25519 key")
 	}
-	gate := access.NewGate(o.Store, time.Now, requestsPerSecond, requestBurst)
 	prover := merkle.Prover{Store: o.Store}
 	exporter := &audit.Exporter{Store: o.Store, Key: o.Key, Build: o.Build, Now: time.Now}
 	api := httpapi.New(httpapi.Config{

@@ -36,6 +36,7 @@ func (l *loader) check(c *Config) {
 	l.want("agent", name(c.Agent))
 	l.checkAgents(c.Agents)
 	l.checkJournal(&c.Journal)
+	l.checkCollector(&c.Collector)
 	l.checkResolver(&c.Resolver)
 	for i, path := range c.TLS.ExtraRoots {
 		l.want(fmt.Sprintf("tls.extra_roots[%d]", i), given(path))
@@ -102,6 +103,23 @@ func oneOf(text string, values ...string) error {
 		return nil
 	}
 	return fmt.Errorf("%q is none of %s", text, strings.Join(values, ", "))
+}
+
+// checkCollector wants all of a collector, or nothing.
+func (l *loader) checkCollector(c *Collector) {
+	if c.Address == "" {
+		return
+	}
+	host, port, err := net.SplitHostPort(c.Address)
+	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || host == "" || bad != nil || n == 0 {
+		l.want("collector.address", fmt.Errorf("%q is not host:port, such as collector.example.com:8443", c.Address))
+	}
+	if c.CAFile == "" {
+		l.want("collector.ca_file", errors.New("is needed with collector.address"))
+	}
+	if c.TokenFile == "" {
+		l.want("collector.token_file", errors.New("is needed with collector.address"))
+	}
 }
 
 // checkJournal keeps the limits in their order.

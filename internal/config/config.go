@@ -67,6 +67,7 @@ type Config struct {
 	TLS      TLS      `mapstructure:"tls"`
 
 	Checkpoints Checkpoints `mapstructure:"checkpoints"`
+	Collector   Collector   `mapstructure:"collector"`
 
 	Log      Log      `mapstructure:"log"`
 	Timeouts Timeouts `mapstructure:"timeouts"`
@@ -126,6 +127,33 @@ type Journal struct {
 	// itself when records are pruned. At least high_water; less than the volume, or
 	// its end is the mark.
 	HardMark int `mapstructure:"hard_mark" default:"10000000000" min:"8000000" max:"1000000000000000" unit:"bytes"`
+}
+
+// Collector is where receipts are shipped to.
+type Collector struct {
+	// The collector, or nothing: receipts then stay here alone. A name is resolved
+	// as an agent's would be, and pinned; a name of one label is never resolved.
+	Address string `mapstructure:"address" unit:"host:port"`
+
+	// The authorities, in PEM, that may have signed the collector's certificate; no
+	// others count. Needed with address: a collector is never taken on trust. The
+	// file is ca.pem in the collector's data directory.
+	CAFile string `mapstructure:"ca_file" unit:"path"`
+
+	// The token that the chain enrols with, once: one of scope enroll that
+	// signet-collector tenant token has made, or a Kubernetes service-account token
+	// for the audience signet. It is read when it is needed, so that it may be
+	// rotated. Needed with address.
+	TokenFile string `mapstructure:"token_file" unit:"path"`
+
+	// Blocks of addresses that the collector may have though they are not public,
+	// such as a cluster's services (10.96.0.0/12) or 127.0.0.0/8. They are open to
+	// Signet itself alone, never to agents.
+	Addresses []netip.Prefix `mapstructure:"addresses" unit:"list of prefixes"`
+
+	// How long a stop waits for the collector to take what is left, the clean stop
+	// among it. What it has not taken by then is shipped after the next start.
+	DrainTimeout time.Duration `mapstructure:"drain_timeout" default:"5s" min:"1s" max:"5m" unit:"duration"`
 }
 
 // Resolver is how names become addresses.

@@ -53,6 +53,7 @@ func TestDefaults(t *testing.T) {
 		Journal:         Journal{SealSize: 16e6, SealAge: 24 * time.Hour, RetentionAge: 8760 * time.Hour, RetentionSize: 6e9, HighWater: 8e9, HardMark: 10e9},
 		MaxPayloadSize:  10_000_000,
 		Checkpoints:     Checkpoints{Records: 10_000, Interval: time.Minute},
+		Collector:       Collector{Addresses: []netip.Prefix{}, DrainTimeout: 5 * time.Second},
 		ShutdownTimeout: 30 * time.Second,
 		Timeouts: Timeouts{
 			RequestHeader: 10 * time.Second, Dial: 5 * time.Second, TLSHandshake: 10 * time.Second,
@@ -107,6 +108,7 @@ journal: {seal_size: 1000000, seal_age: 1h, retention_age: 720h, retention_size:
 max_payload_size: 64000000
 shutdown_timeout: 1m30s
 checkpoints: {records: 500, interval: 10s}
+collector: {address: "collector.example:8443", ca_file: collector-ca.pem, token_file: /run/token, addresses: [10.96.0.0/12], drain_timeout: 10s}
 `)
 	dir := filepath.Dir(path)
 	want := &Config{
@@ -149,7 +151,11 @@ checkpoints: {records: 500, interval: 10s}
 		Journal: Journal{
 			SealSize: 1e6, SealAge: time.Hour, RetentionAge: 720 * time.Hour, RetentionSize: 1e9, HighWater: 2e9, HardMark: 3e9,
 		},
-		Checkpoints:    Checkpoints{Records: 500, Interval: 10 * time.Second},
+		Checkpoints: Checkpoints{Records: 500, Interval: 10 * time.Second},
+		Collector: Collector{
+			Address: "collector.example:8443", CAFile: filepath.Join(dir, "collector-ca.pem"), TokenFile: "/run/token",
+			Addresses: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12")}, DrainTimeout: 10 * time.Second,
+		},
 		MaxPayloadSize: 64_000_000, ShutdownTimeout: 90 * time.Second,
 	}
 	if got := load(t, path, nil); !reflect.DeepEqual(got, want) {
@@ -187,6 +193,11 @@ var samples = map[string][2]string{
 	"tls.ca.key":               {"/a.key", "/b.key"},
 	"checkpoints.records":      {"1", "2"},
 	"checkpoints.interval":     {"1s", "2s"},
+	"collector.address":        {"a.example:1", "b.example:2"},
+	"collector.ca_file":        {"/a.pem", "/b.pem"},
+	"collector.token_file":     {"/a", "/b"},
+	"collector.addresses":      {"10.96.0.0/12", "127.0.0.0/8, fd00::/8"},
+	"collector.drain_timeout":  {"1s", "2s"},
 	"log.level":                {"debug", "warn"},
 	"log.format":               {"json", "text"},
 	"timeouts.request_header":  {"1s", "2s"},
@@ -252,13 +263,15 @@ func nested(key, value string) string {
 	return b.String() + " " + value + "\n"
 }
 
-// beside adds the half of the CA that the other half needs.
+// beside adds what a key needs beside it.
 func beside(key, path string) string {
 	switch key {
 	case "tls.ca.cert":
 		return "    key: " + path + "\n"
 	case "tls.ca.key":
 		return "    cert: " + path + "\n"
+	case "collector.address":
+		return "  ca_file: " + path + "\n  token_file: " + path + "\n"
 	}
 	return ""
 }

@@ -26,6 +26,7 @@ type Metrics struct {
 	Journal   *Journal
 	Policy    *Policy
 	Payload   *Payload
+	Ship      *Ship
 
 	// Registry is for the collectors of other packages, and for tests.
 	Registry *prometheus.Registry
@@ -48,6 +49,7 @@ func New(build string) *Metrics {
 		Journal:   newJournal(d, operations.WithLabelValues("sign", "ed25519")),
 		Policy:    newPolicy(d),
 		Payload:   newPayload(d),
+		Ship:      newShip(d),
 	}
 	d.gauge("build_info", "Always 1; what is running.", "version", "go_version").WithLabelValues(build, runtime.Version()).Set(1)
 	d.registry.MustRegister(

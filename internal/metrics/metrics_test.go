@@ -85,6 +85,9 @@ func exercise(m *Metrics) {
 	m.Payload.Captured("source", nil)
 	m.Payload.Captured("source", failure)
 	m.Payload.LookedUp("invoice", "ok")
+	m.Ship.Connected(true)
+	m.Ship.Acked(7, 3)
+	m.Ship.Failed("unreachable")
 	m.Payload.LookedUp("invoice", "missing")
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/signet-egress/signet/internal/metrics"
 	"github.com/signet-egress/signet/internal/payload"
 	"github.com/signet-egress/signet/internal/ruleset"
+	"github.com/signet-egress/signet/internal/ship"
 	"github.com/signet-egress/signet/invariants/facts"
 	"github.com/signet-egress/signet/proxy"
 	"github.com/signet-egress/signet/proxy/mitm"
@@ -59,6 +60,7 @@ type Sidecar struct {
 	inspector *payload.Inspector
 	proxy     *proxy.Proxy
 	server    *proxy.Server
+	shipper   *ship.Shipper // nil: there is no collector
 	reloading reloading
 	snapshot  atomic.Pointer[proxy.Snapshot]
 
@@ -95,6 +97,9 @@ func New(ctx context.Context, o Options) (_ *Sidecar, err error) {
 		return nil, err
 	}
 	if s.proxy, err = s.newProxy(); err != nil {
+		return nil, err
+	}
+	if s.shipper, err = s.newShipper(); err != nil {
 		return nil, err
 	}
 	s.server = proxy.NewServer(s.proxy)
@@ -139,6 +144,12 @@ func (s *Sidecar) Serve(ctx context.Context) error {
 			return nil
 		})
 	}
+	if s.shipper != nil {
+		group.Go(func() error {
+			s.shipper.Run(watching)
+			return nil
+		})
+	}
 	select {
 	case <-ctx.Done():
 	case <-failed.Done(): // a listener failed: stop as cleanly as on a signal
@@ -158,7 +169,11 @@ func (s *Sidecar) stop(ctx context.Context) error {
 		s.log.Warn("exchanges were cut at the end of the stop", "error", err)
 	}
 	s.upstreams.Close()
-	return errors.Join(s.resolver.Close(), s.facts.Close(), s.journal.Close(ctx), s.adminServer.Close(), s.opsServer.Close())
+	err := errors.Join(s.facts.Close(), s.journal.Close(ctx))
+	if err == nil {
+		s.drain(ctx)
+	}
+	return errors.Join(err, s.resolver.Close(), s.adminServer.Close(), s.opsServer.Close())
 }
 
 // abandon closes what New had opened when it failed.

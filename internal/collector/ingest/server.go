@@ -90,7 +90,7 @@ func NewServer(o Options) *Server {
 // Ship implements api.IngestServer.
 func (s *Server) Ship(stream api.Ingest_ShipServer) error {
 	ctx := stream.Context()
-	who, err := s.authenticate(ctx)
+	who, err := s.Authenticate(ctx)
 	if err != nil {
 		return err
 	}
@@ -136,8 +136,9 @@ func (s *Server) Ship(stream api.Ingest_ShipServer) error {
 	}
 }
 
-// authenticate finds out whose stream it is: by the client certificate alone.
-func (s *Server) authenticate(ctx context.Context) (pki.Identity, error) {
+// Authenticate finds out whose call it is: by the client certificate alone. Its
+// errors are gRPC statuses.
+func (s *Server) Authenticate(ctx context.Context) (pki.Identity, error) {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
 		return pki.Identity{}, status.Error(codes.Unauthenticated, "no peer")
