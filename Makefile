@@ -70,6 +70,11 @@ bench: ## Run the benchmarks of the parts (BENCH, BENCHTIME, COUNT), then of who
 speed: ## Measure verify and export with 100,000 records, and their memory with 1,000,000
 	$(GO) test -run='^$$' -bench='^BenchmarkSpeed$$' -benchtime=1x -timeout=60m ./receipts/bundle -speed.records=100000
 
+.PHONY: collector
+collector: packages ## Measure the collector on PostgreSQL: a minute of ingest, plans and times on 1,000,000 records
+	$(GO) test -count=1 -timeout=30m -run='^TestRate$$' -v ./internal/collector -collector.seconds=60 -collector.rate=2000
+	$(GO) test -count=1 -timeout=60m -run='^TestPlans$$' -v ./internal/collector/store/postgres -postgres.rows=1000000
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME, one after the other
 	@$(GO) test -run='^$$' -list='^Fuzz' -json $(PKG) | \

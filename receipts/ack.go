@@ -44,7 +44,7 @@ func ParseAck(document []byte, keys *KeySet) (*Ack, error) {
 	if err := decodeStatement(document, a); err != nil {
 		return nil, fmt.Errorf("read an ack: %w", err)
 	}
-	key := keys.byKID[a.KID].pub
+	key := keys.Key(a.KID)
 	if key == nil {
 		return nil, fmt.Errorf("read an ack: signed with key %s, which is not in the key set", a.KID)
 	}

@@ -191,7 +191,7 @@ var plan = map[string]room{
 	"internal/collector/store/postgres": {
 		own:     []string{"internal/collector/store", "internal/collector/store/relation"},
 		modules: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"},
-		tests:   []string{"internal/collector/store/storetest", "internal/testkit/chains"},
+		tests:   []string{"github.com/google/uuid", "internal/collector/store/storetest", "internal/testkit/chains", "receipts"},
 	},
 	"internal/collector/store/storetest": {own: []string{"internal/collector/store", "internal/testkit/chains", "receipts"}},
 

@@ -45,6 +45,7 @@ type Options struct {
 type Collector struct {
 	log        *slog.Logger
 	sequencer  *merkle.Sequencer
+	watch      *ingest.Watch
 	grpc       *grpc.Server
 	http       *http.Server
 	rpc, plain net.Listener
@@ -59,7 +60,7 @@ func New(ctx context.Context, o Options) (*Collector, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Collector{log: o.Logger, sequencer: merkle.NewSequencer(o.Store, signer, o.Logger)}
+	c := &Collector{log: o.Logger, sequencer: merkle.NewSequencer(o.Store, signer, o.Logger), watch: ingest.NewWatch(o.Store, o.Logger)}
 	if c.rpc, err = listen(ctx, "listen", o.Listen); err != nil {
 		return nil, err
 	}
@@ -102,6 +103,7 @@ func (c *Collector) newGRPCServer(o Options, gate *access.Gate) (*grpc.Server, e
 			ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: o.Authority.Pool(),
 		})),
 		grpc.MaxRecvMsgSize(s.Limits.MaxMessage()),
+		grpc.ChainStreamInterceptor(recoverStream(o.Logger)), grpc.ChainUnaryInterceptor(recoverCall(o.Logger)),
 		grpc.MaxConcurrentStreams(16), // a connection is one sidecar's
 		grpc.ConnectionTimeout(10*time.Second),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
@@ -122,6 +124,8 @@ const drain = 10 * time.Second
 // nothing runs any more.
 func (c *Collector) Serve(ctx context.Context) error {
 	group, failed := errgroup.WithContext(context.WithoutCancel(ctx))
+	working, stop := context.WithCancel(failed)
+	defer stop()
 	group.Go(func() error { return c.grpc.Serve(c.rpc) })
 	group.Go(func() error {
 		if err := c.http.Serve(c.plain); !errors.Is(err, http.ErrServerClosed) {
@@ -129,16 +133,19 @@ func (c *Collector) Serve(ctx context.Context) error {
 		}
 		return nil
 	})
-	group.Go(func() error {
-		c.sequencer.Run(ctx)
-		return nil
-	})
+	for _, run := range []func(context.Context){c.sequencer.Run, c.watch.Run} {
+		group.Go(func() error {
+			run(working)
+			return nil
+		})
+	}
 	c.log.InfoContext(ctx, "listening", "grpc", c.Addr().String(), "http", c.HTTPAddr().String())
 	select {
 	case <-ctx.Done():
 	case <-failed.Done():
 	}
 	c.stop(context.WithoutCancel(ctx))
+	stop()
 	return group.Wait()
 }
 

@@ -8,8 +8,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
+	"io"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,6 +34,27 @@ type world struct {
 	authority *pki.Authority
 	key       ed25519.PrivateKey
 	collector *collector.Collector
+	log       *journal
+}
+
+// journal is what was logged, for the test's own log too.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	test io.Writer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.text.Write(p)
+	return j.test.Write(p)
+}
+
+func (w *world) logs() string {
+	w.log.mu.Lock()
+	defer w.log.mu.Unlock()
+	return w.log.text.String()
 }
 
 // start runs a collector on a store until the test ends.
@@ -46,7 +69,7 @@ func start(t *testing.T, kept store.Store) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, store: kept, authority: authority, key: key}
+	w := &world{t: t, store: kept, authority: authority, key: key, log: &journal{test: t.Output()}}
 	w.serve()
 	return w
 }
@@ -56,7 +79,7 @@ func (w *world) serve() {
 	w.t.Helper()
 	c, err := collector.New(w.t.Context(), collector.Options{
 		Listen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", Names: []string{"127.0.0.1"},
-		Store: w.store, Authority: w.authority, Key: w.key, LogName: "collector.example", Build: "v0.0.0-test", Logger: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
+		Store: w.store, Authority: w.authority, Key: w.key, LogName: "collector.example", Build: "v0.0.0-test", Logger: slog.New(slog.NewTextHandler(w.log, nil)),
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -122,18 +145,23 @@ func (w *world) open(cert tls.Certificate, chain string) *stream {
 
 func (w *world) dial(cert tls.Certificate) *stream {
 	w.t.Helper()
+	s, err := w.connect(cert)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
+func (w *world) connect(cert tls.Certificate) (*stream, error) {
 	connection, err := grpc.NewClient(w.collector.Addr().String(), grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
 		MinVersion: tls.VersionTLS13, RootCAs: w.authority.Pool(), Certificates: []tls.Certificate{cert},
 	})))
 	if err != nil {
-		w.t.Fatal(err)
+		return nil, err
 	}
 	w.t.Cleanup(func() { _ = connection.Close() })
 	ship, err := api.NewIngestClient(connection).Ship(w.t.Context())
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return &stream{Ingest_ShipClient: ship, world: w}
+	return &stream{Ingest_ShipClient: ship, world: w}, err
 }
 
 func (s *stream) send(request *api.ShipRequest) {

@@ -1,35 +1,20 @@
 package collector_test
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/signet-egress/signet/internal/api"
 	"github.com/signet-egress/signet/internal/collector/store"
-	"github.com/signet-egress/signet/internal/collector/store/sqlite"
 	"github.com/signet-egress/signet/internal/testkit/chains"
 	"github.com/signet-egress/signet/receipts"
 )
 
-func onSQLite(t *testing.T) store.Store {
-	t.Helper()
-	kept, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "collector.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := kept.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return kept
-}
-
 // What a chain goes through: records in batches, again, with a hole, on a new
 // stream, under a new key, contradicted.
-func TestIngest(t *testing.T) {
-	w := start(t, onSQLite(t))
+func TestIngest(t *testing.T) { onEach(t, testIngest) }
+
+func testIngest(t *testing.T, w *world) {
 	c := chains.New("acme", "billing-agent", time.Now())
 	cert := w.enrol(c)
 	c.Exchanges(30)

@@ -47,6 +47,9 @@ func (s *Server) open(ctx context.Context, who pki.Identity) (*chain, error) {
 	if err != nil {
 		return nil, status.Errorf(codes.FailedPrecondition, "the key that chain %s was enrolled with: %v", who.Chain, err)
 	}
+	if err := s.Store.Clear(ctx, who.Tenant, who.Chain, store.AlarmSilent, time.Now()); err != nil {
+		return nil, s.unavailable(ctx, err)
+	}
 	return &chain{server: s, who: who, known: known, opened: known.Head.Seq, pinned: pinned, logged: make(map[api.Refusal_Code]bool)}, nil
 }
 
@@ -187,9 +190,13 @@ func (c *chain) commit(ctx context.Context) error {
 		return err
 	}
 	c.server.Observer.Committed(len(c.pending.Records), time.Since(start))
+	filled := !c.known.Gap.IsZero()
 	c.known, c.pending = known, store.Batch{}
 	c.server.Appended(c.who.Tenant)
-	return nil
+	if !filled {
+		return nil
+	}
+	return c.server.Store.Clear(ctx, c.who.Tenant, c.who.Chain, store.AlarmGap, known.Received)
 }
 
 func (c *chain) acknowledge() *api.ShipResponse {
@@ -198,9 +205,11 @@ func (c *chain) acknowledge() *api.ShipResponse {
 
 // gap asks for the records that are missing.
 func (c *chain) gap(ctx context.Context) (*api.ShipResponse, error) {
-	if err := c.server.Store.NoteGap(ctx, c.who.Tenant, c.who.Chain, time.Now()); err != nil {
+	now := time.Now()
+	if err := c.server.Store.NoteGap(ctx, c.who.Tenant, c.who.Chain, now); err != nil {
 		return nil, err
 	}
+	c.known.Gap = now
 	c.server.Observer.Gap()
 	return &api.ShipResponse{Message: &api.ShipResponse_Gap{Gap: &api.Gap{NextSeq: c.known.Head.Seq + 1}}}, nil
 }

@@ -3,11 +3,8 @@ package ingest
 import (
 	"context"
 	"crypto/ed25519"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/signet-egress/signet/internal/api"
 	"github.com/signet-egress/signet/internal/collector/store"
@@ -99,15 +96,7 @@ func (c *chain) signedHere(ctx context.Context, r receipts.Record) error {
 }
 
 func (c *chain) raise(ctx context.Context, kind store.AlarmKind, seq int64, message string) error {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return err
-	}
-	raised, err := c.server.Store.Raise(ctx, c.who.Tenant, store.Alarm{
-		ID: id.String(), Kind: kind, Chain: c.who.Chain, Seq: seq, Message: message, Raised: time.Now(),
+	return raise(ctx, c.server.Store, c.server.Log, c.who.Tenant, store.Alarm{
+		Kind: kind, Chain: c.who.Chain, Seq: seq, Message: message, Raised: time.Now(),
 	})
-	if raised {
-		c.server.Log.ErrorContext(ctx, "alarm", "tenant", c.who.Tenant, "chain", c.who.Chain, "kind", string(kind), "seq", seq, "error", errors.New(message))
-	}
-	return err
 }

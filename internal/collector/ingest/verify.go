@@ -1,7 +1,7 @@
 package ingest
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +28,7 @@ func (c *chain) resume(ctx context.Context) error {
 		return err
 	}
 	for next := kept + 1; next <= c.known.Head.Seq; {
-		records, err := c.server.Store.Range(ctx, c.who.Tenant, c.who.Chain, next, 1000)
+		records, err := c.server.Store.Range(ctx, c.who.Tenant, c.who.Chain, next, int(min(c.known.Head.Seq-next+1, 1000)))
 		if err != nil {
 			return err
 		}
@@ -37,7 +37,7 @@ func (c *chain) resume(ctx context.Context) error {
 		}
 		for i := range records {
 			if next = records[i].Seq + 1; next > c.known.Head.Seq+1 {
-				return nil
+				break // stored by another replica since
 			}
 			if err := v.Add(records[i].Line); err != nil {
 				return fmt.Errorf("the stored records of chain %s: %w", c.who.Chain, err)
@@ -87,38 +87,38 @@ func (c *chain) keep(ctx context.Context) {
 	c.kept = c.known.Head.Seq
 }
 
-// verify has the verifier take lines, up to the first bad one.
+// verify has the verifier take lines, on all cores, up to the first bad one.
 func (c *chain) verify(lines [][]byte) *receipts.VerifyError {
 	now := time.Now()
 	c.pending = store.Batch{Chain: c.who.Chain, After: c.known.Head, Received: now}
-	for _, line := range lines {
-		if err := c.verifier.Add(line); err != nil {
-			return c.spoiled(err)
-		}
-		r, err := receipts.Decode(line)
-		if err != nil {
-			return c.spoiled(err)
+	var foreign *receipts.VerifyError
+	c.verifier.Observe(func(r receipts.Record) {
+		if foreign != nil {
+			return
 		}
 		if err := c.belongs(r); err != nil {
-			return c.spoiled(&receipts.VerifyError{Seq: r.RecordHead().Chain.Seq, Cause: causeTenant, Err: err})
+			foreign = &receipts.VerifyError{Seq: r.RecordHead().Chain.Seq, Cause: causeTenant, Err: err}
+			return
 		}
-		c.pending.Records = append(c.pending.Records, store.NewRecord(r, bytes.Clone(line), now))
+		line := lines[len(c.pending.Records)]
+		c.pending.Records = append(c.pending.Records, store.NewRecord(r, line, now))
 		c.pending.Build = buildOf(r, c.pending.Build)
 		if e, ok := r.(*receipts.Event); ok && e.Key != nil {
 			c.pending.Keys = append(c.pending.Keys, newKey(e))
 		}
+	})
+	pipeline := c.verifier.Pipeline()
+	for _, line := range lines {
+		if pipeline.Add(line) != nil {
+			break // Close has the error too
+		}
 	}
-	return nil
-}
-
-// spoiled gives the verifier up: its first error is final.
-func (c *chain) spoiled(err error) *receipts.VerifyError {
-	c.verifier = nil
 	var bad *receipts.VerifyError
-	if !errors.As(err, &bad) {
-		bad = &receipts.VerifyError{Cause: receipts.CauseForm, Err: err}
+	if err := pipeline.Close(); foreign == nil && !errors.As(err, &bad) {
+		return nil
 	}
-	return bad
+	c.verifier = nil // its first error is final
+	return cmp.Or(foreign, bad)
 }
 
 // causeTenant is about a record that is good, and another tenant's.

@@ -19,9 +19,11 @@ type Chain struct {
 	Tenant string
 	Agent  string
 	Key    ed25519.PrivateKey // that signs the next record
-	Now    time.Time          // ts of the next record; it moves on by Step
-	Step   time.Duration
-	Lines  [][]byte // all records, without newlines
+	// FirstKey signed the genesis.
+	FirstKey ed25519.PrivateKey
+	Now      time.Time // ts of the next record; it moves on by Step
+	Step     time.Duration
+	Lines    [][]byte // all records, without newlines
 
 	head   receipts.Head
 	traces *receipts.Traces
@@ -33,7 +35,7 @@ func New(tenant, agent string, at time.Time) *Chain {
 	if err != nil {
 		panic(err) // the system has no random numbers
 	}
-	c := &Chain{ID: UUID(), Tenant: tenant, Agent: agent, Key: key, Now: at.UTC().Truncate(time.Millisecond), Step: 10 * time.Millisecond, traces: receipts.NewTraces()}
+	c := &Chain{ID: UUID(), Tenant: tenant, Agent: agent, Key: key, FirstKey: key, Now: at.UTC().Truncate(time.Millisecond), Step: 10 * time.Millisecond, traces: receipts.NewTraces()}
 	c.Add(&receipts.Genesis{Tenant: tenant, Agent: agent, Build: "v0.0.0-test", PublicKey: receipts.EncodeKey(c.Public()), PolicyVersion: policyVersion()})
 	return c
 }
@@ -131,7 +133,7 @@ func (c *Chain) Stop() { c.Add(&receipts.Event{Event: receipts.EventStop}) }
 // Fork is another history from the first n records on: it has them, and differs
 // in all that is added to either.
 func (c *Chain) Fork(n int) *Chain {
-	fork := &Chain{ID: c.ID, Tenant: c.Tenant, Agent: c.Agent, Key: c.Key, Step: c.Step, traces: receipts.NewTraces()}
+	fork := &Chain{ID: c.ID, Tenant: c.Tenant, Agent: c.Agent, Key: c.Key, FirstKey: c.FirstKey, Step: c.Step, traces: receipts.NewTraces()}
 	for _, line := range c.Lines[:n] {
 		r, err := receipts.Decode(line)
 		if err != nil {

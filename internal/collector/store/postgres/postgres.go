@@ -8,6 +8,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -121,19 +122,26 @@ func (d *database) check(ctx context.Context) error {
 		return fmt.Errorf("connect to PostgreSQL: %w", err)
 	}
 	return d.withMigrations(func(p *goose.Provider) error {
-		newest := p.ListSources()[len(p.ListSources())-1].Version
-		var version int64
+		var newest, version int64
+		for _, source := range p.ListSources() {
+			newest = max(newest, source.Version)
+		}
 		err := d.pool.QueryRow(ctx, `SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&version)
-		if err != nil || version != newest {
-			return fmt.Errorf("the tables have version %d, and this program needs %d: run signet-collector migrate as their owner", version, newest)
+		if version != newest {
+			return fmt.Errorf("the tables have version %d, and this program needs %d: run signet-collector migrate as their owner (%w)",
+				version, newest, cmp.Or(err, errVersion))
 		}
 		return nil
 	})
 }
 
+var errVersion = errors.New("another version of the program has made them")
+
 // Do implements relation.DB. One statement makes the transaction that of a tenant
 // and of the application's role; all of it ends with the transaction, so that a
-// connection can be shared with others, behind PgBouncer too.
+// connection can be shared with others, behind PgBouncer too. Sorting is
+// what the planner does last: a page is read in the order of its index, and not
+// picked from all that the planner, on what it knew once, thought was little.
 func (d *database) Do(ctx context.Context, tenant string, mode relation.Mode, f func(relation.Tx) error) (err error) {
 	options := pgx.TxOptions{AccessMode: pgx.ReadOnly}
 	if mode == relation.Write {
@@ -151,9 +159,8 @@ func (d *database) Do(ctx context.Context, tenant string, mode relation.Mode, f 
 			}
 		}
 	}()
-	_, err = tx.Exec(ctx,
-		`SELECT set_config('role', 'signet_app', true), set_config('signet.tenant', $1, true), set_config('statement_timeout', $2, true)`,
-		tenant, statementTimeout)
+	_, err = tx.Exec(ctx, `SELECT set_config('role', 'signet_app', true), set_config('signet.tenant', $1, true),
+		set_config('statement_timeout', $2, true), set_config('enable_sort', 'off', true)`, tenant, statementTimeout)
 	if err != nil {
 		return err
 	}

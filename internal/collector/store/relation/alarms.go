@@ -56,7 +56,7 @@ func (s *Store) ListAlarms(ctx context.Context, tenant string, q store.AlarmQuer
 		return list(ctx, tx, func(scan scan) (a store.Alarm, err error) {
 			err = scan(&a.ID, &a.Kind, &a.Chain, &a.Seq, &a.Message, timeOf(&a.Raised), timeOf(&a.Last), timeOf(&a.Cleared))
 			return a, err
-		}, `SELECT CAST(alarm_id AS text), kind, CAST(chain_id AS text), seq, message, raised, last, cleared FROM alarms WHERE `+w.sql()+
+		}, `SELECT CAST(alarm_id AS text) AS id, kind, CAST(chain_id AS text) AS chain, seq, message, raised, last, cleared FROM alarms WHERE `+w.sql()+
 			` ORDER BY alarm_id DESC LIMIT `+w.bind(page(q.Limit, 100, 1000)), w.args...)
 	})
 }
@@ -106,7 +106,7 @@ func (s *Store) Forks(ctx context.Context, tenant, chain string) ([]store.Fork, 
 			err = scan(&f.Chain, &f.Seq, &hash, &known, &f.Line, timeOf(&f.Received))
 			f.Hash, f.Known = hashOf(hash), hashOf(known)
 			return f, err
-		}, `SELECT CAST(chain_id AS text), seq, receipt_hash, known_hash, line, received FROM forks WHERE `+w.sql()+
+		}, `SELECT CAST(chain_id AS text) AS chain, seq, receipt_hash, known_hash, line, received FROM forks WHERE `+w.sql()+
 			` ORDER BY received DESC, chain_id, seq LIMIT 100`, w.args...)
 	})
 }

@@ -46,7 +46,7 @@ func sameChain(ctx context.Context, tx Tx, tenant string, c store.Registration) 
 }
 
 const (
-	chainColumns = `CAST(chain_id AS text), agent, build, kid, public_key, registered, head_seq, head_hash, head_ts, received, clean_stop, gap_since, beat_at, beat_seq, skew_ms`
+	chainColumns = `CAST(chain_id AS text) AS chain, agent, build, kid, public_key, registered, head_seq, head_hash, head_ts, received, clean_stop, gap_since, beat_at, beat_seq, skew_ms`
 	selectChain  = `SELECT ` + chainColumns + ` FROM chains WHERE tenant = $1 AND chain_id = $2`
 	selectKeys   = `SELECT kid, public_key, from_seq FROM chain_keys WHERE tenant = $1 AND chain_id = $2 ORDER BY from_seq`
 )

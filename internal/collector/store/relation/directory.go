@@ -99,7 +99,7 @@ func (s *Store) AddCertificate(ctx context.Context, c store.Certificate) error {
 	})
 }
 
-const certificateColumns = `tenant, serial, CAST(chain_id AS text), issued, not_after, revoked`
+const certificateColumns = `tenant, serial, CAST(chain_id AS text) AS chain, issued, not_after, revoked`
 
 // Certificate implements store.Directory.
 func (s *Store) Certificate(ctx context.Context, tenant, serial string) (store.Certificate, error) {

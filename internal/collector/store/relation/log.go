@@ -54,7 +54,7 @@ func (s *Store) LeafIndex(ctx context.Context, tenant, chain string, seq int64) 
 	}
 	return reading(ctx, s, tenant, "log entry", func(tx Tx) (int64, error) {
 		r, err := one(ctx, tx, scanRun,
-			`SELECT 0, start, first_seq, records, CAST(chain_id AS text) FROM log_runs
+			`SELECT 0, start, first_seq, records, CAST(chain_id AS text) AS chain FROM log_runs
 			 WHERE tenant = $1 AND chain_id = $2 AND first_seq <= $3 ORDER BY first_seq DESC LIMIT 1`, tenant, chain, seq)
 		if err != nil {
 			return 0, err
@@ -76,7 +76,7 @@ func (s *Store) LogEntries(ctx context.Context, tenant string, from int64, limit
 	limit = page(limit, 256, 1000)
 	return reading(ctx, s, tenant, "log entries", func(tx Tx) ([]store.Leaf, error) {
 		runs, err := list(ctx, tx, scanRun,
-			`SELECT 0, start, first_seq, records, CAST(chain_id AS text) FROM log_runs
+			`SELECT 0, start, first_seq, records, CAST(chain_id AS text) AS chain FROM log_runs
 			 WHERE tenant = $1 AND start + records > $2 AND start < $3
 			 AND start >= COALESCE((SELECT MAX(start) FROM log_runs WHERE tenant = $1 AND start <= $2), 0) ORDER BY start`,
 			tenant, from, from+int64(limit))
@@ -149,7 +149,7 @@ func (s *Store) Sequence(ctx context.Context, tenant string, most int, grow stor
 // dequeue moves runs from the queue behind the log's end, and returns their leaves.
 func dequeue(ctx context.Context, tx Tx, tenant string, size int64, most int) ([][32]byte, error) {
 	queued, err := list(ctx, tx, scanRun,
-		`SELECT id, 0, first_seq, records, CAST(chain_id AS text) FROM log_queue WHERE tenant = $1 ORDER BY id LIMIT 100`, tenant)
+		`SELECT id, 0, first_seq, records, CAST(chain_id AS text) AS chain FROM log_queue WHERE tenant = $1 ORDER BY id LIMIT 100`, tenant)
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/signet-egress/signet/internal/collector/store"
 )
 
-const recordColumns = `CAST(chain_id AS text), seq, type, ts, received, receipt_hash, line, clean_stop,
+const recordColumns = `CAST(chain_id AS text) AS chain, seq, type, ts, received, receipt_hash, line, clean_stop,
 	COALESCE(CAST(receipt_id AS text), ''), trace_id, hop, agent, host, outcome, reason, exchanges, vex, fu, bytes_up, bytes_down, internal`
 
 func scanRecord(scan scan) (r store.Record, err error) {
@@ -74,7 +74,7 @@ func (s *Store) Spans(ctx context.Context, tenant string, from, to time.Time, af
 		return list(ctx, tx, func(scan scan) (span store.Span, err error) {
 			err = scan(&span.Chain, &span.First, &span.Last)
 			return span, err
-		}, `SELECT CAST(c.chain_id AS text), `+edge("ASC")+`, `+edge("DESC")+` FROM chains c WHERE `+w.sql()+
+		}, `SELECT CAST(c.chain_id AS text) AS chain, `+edge("ASC")+`, `+edge("DESC")+` FROM chains c WHERE `+w.sql()+
 			` ORDER BY c.chain_id LIMIT `+w.bind(page(limit, 100, 1000)), w.args...)
 	})
 }

@@ -38,7 +38,9 @@ const (
 )
 
 // Tx is a transaction. Parameters are $1, $2, and so on. A time.Time is in UTC
-// and whole milliseconds; times are scanned through timeOf.
+// and whole milliseconds; times are scanned through timeOf. A UUID is selected as
+// text, under another name than its column's: ORDER BY means what is selected
+// where both have one name, and the text has no index.
 type Tx interface {
 	Exec(ctx context.Context, sql string, args ...any) (rows int64, err error)
 	Query(ctx context.Context, sql string, args ...any) (Rows, error)

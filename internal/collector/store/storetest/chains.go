@@ -14,7 +14,7 @@ import (
 
 func testRegistration(t *testing.T, s store.Store) {
 	ctx := t.Context()
-	c := register(t, s, "acme", "a", day)
+	c := register(t, s, "a", day)
 	again := store.Registration{ID: c.ID, Agent: "a", PublicKey: c.Public(), At: day.Add(time.Hour)}
 	must(t, s.RegisterChain(ctx, "acme", again))
 	other := again
@@ -30,7 +30,7 @@ func testRegistration(t *testing.T, s store.Store) {
 
 func testAppend(t *testing.T, s store.Store) {
 	ctx := t.Context()
-	c := register(t, s, "acme", "a", day)
+	c := register(t, s, "a", day)
 	c.Exchanges(4)
 	c.ChangeKey()
 	c.Exchanges(4)
@@ -57,7 +57,6 @@ func testAppend(t *testing.T, s store.Store) {
 	}
 	got := get(s.Chain(ctx, "acme", c.ID))(t)
 	same(t, "chain", got, want)
-	after.Gap = time.Time{}
 	same(t, "returned chain", after, want)
 	same(t, "keys", len(get(s.ChainKeys(ctx, "acme", c.ID))(t)), 2)
 
@@ -86,7 +85,7 @@ func testAppend(t *testing.T, s store.Store) {
 
 // Of all who append the same records at once, one does.
 func testRace(t *testing.T, s store.Store) {
-	c := register(t, s, "acme", "a", day)
+	c := register(t, s, "a", day)
 	c.Exchanges(20)
 	b := batch(t, c.Lines, day)
 	var group sync.WaitGroup
@@ -118,7 +117,7 @@ func testRace(t *testing.T, s store.Store) {
 func testMonths(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	must(t, s.Maintain(ctx, day))
-	c := register(t, s, "acme", "a", day.Add(11*time.Hour+29*time.Minute+59*time.Second))
+	c := register(t, s, "a", day.Add(11*time.Hour+29*time.Minute+59*time.Second))
 	c.Step = time.Second
 	c.Exchanges(3) // 23:59:59 on the last of February, and then March
 	fork := c.Fork(1)
@@ -134,7 +133,7 @@ func testMonths(t *testing.T, s store.Store) {
 
 	// Clocks may say anything; the years 1970 and 9999 are records' limits.
 	for _, at := range []time.Time{time.Unix(60, 0), time.Date(9999, 12, 31, 23, 0, 0, 0, time.UTC)} {
-		far := register(t, s, "acme", "a", at)
+		far := register(t, s, "a", at)
 		far.Exchanges(2)
 		appendAll(t, s, far)
 		got := get(s.Record(ctx, "acme", far.ID, 3))(t)
@@ -152,7 +151,7 @@ func core(t *testing.T, line []byte) []byte {
 
 func testQuiet(t *testing.T, s store.Store) {
 	ctx := t.Context()
-	never, stopped, alive := register(t, s, "acme", "a", day), register(t, s, "acme", "a", day), register(t, s, "acme", "a", day)
+	never, stopped, alive := register(t, s, "a", day), register(t, s, "a", day), register(t, s, "a", day)
 	stopped.Stop()
 	appendAll(t, s, stopped)
 	beat := store.Beat{At: day.Add(10 * time.Minute), Seq: 1, Skew: -1500 * time.Millisecond}
@@ -161,8 +160,9 @@ func testQuiet(t *testing.T, s store.Store) {
 	same(t, "beat", got.Beat, beat)
 	same(t, "last sign", got.LastSign(), beat.At)
 	quiet := func(from, to time.Time) (ids []string) {
-		for _, c := range get(s.ListChains(ctx, "acme", store.ChainQuery{Quiet: store.Period{From: from, To: to}}))(t) {
-			ids = append(ids, c.ID)
+		found := get(s.ListChains(ctx, "acme", store.ChainQuery{Quiet: store.Period{From: from, To: to}}))(t)
+		for i := range found {
+			ids = append(ids, found[i].ID)
 		}
 		return ids
 	}

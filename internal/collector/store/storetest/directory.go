@@ -37,7 +37,7 @@ func testDirectory(t *testing.T, s store.Store) {
 
 func testCertificates(t *testing.T, s store.Store) {
 	ctx := t.Context()
-	c := register(t, s, "acme", "a", day)
+	c := register(t, s, "a", day)
 	cert := store.Certificate{Serial: "0f", Tenant: "acme", Chain: c.ID, Issued: day, NotAfter: day.Add(time.Hour)}
 	must(t, s.AddCertificate(ctx, cert))
 	same(t, "by serial", get(s.Certificate(ctx, "acme", "0f"))(t), cert)

@@ -35,7 +35,7 @@ func testLog(t *testing.T, s store.Store) {
 	wantError(t, "no tile", err, store.ErrNotFound)
 	same(t, "nothing to take", get(s.Sequence(ctx, "acme", 100, pile))(t), 0)
 
-	a, b := register(t, s, "acme", "a", day), register(t, s, "acme", "b", day)
+	a, b := register(t, s, "a", day), register(t, s, "b", day)
 	a.Exchanges(9)
 	b.Exchanges(4)
 	must1(t)(s.Append(ctx, "acme", batch(t, a.Lines[:6], day)))
@@ -71,7 +71,7 @@ func testLog(t *testing.T, s store.Store) {
 
 func testAlarms(t *testing.T, s store.Store) {
 	ctx := t.Context()
-	c := register(t, s, "acme", "a", day)
+	c := register(t, s, "a", day)
 	first := store.Alarm{ID: chains.UUID(), Kind: store.AlarmSilent, Chain: c.ID, Message: "one", Raised: day}
 	again := store.Alarm{ID: chains.UUID(), Kind: store.AlarmSilent, Chain: c.ID, Seq: 2, Message: "two", Raised: day.Add(time.Minute)}
 	other := store.Alarm{ID: chains.UUID(), Kind: store.AlarmFork, Chain: c.ID, Seq: 3, Message: "three", Raised: day}

@@ -18,7 +18,7 @@ func population(t *testing.T, s store.Store) []store.Record {
 	t.Helper()
 	var all []store.Record
 	for n, agent := range []string{"reader", "writer"} {
-		c := register(t, s, "acme", agent, day)
+		c := register(t, s, agent, day)
 		for i := range 40 {
 			r := c.Receipt(fmt.Sprintf("host-%d.example", i%3), fmt.Sprintf("trace-%d", i%7))
 			if i%4 == 0 {
@@ -74,8 +74,9 @@ func testReceipts(t *testing.T, s store.Store) {
 		"text of a database": {Host: "x' OR '1'='1", Agent: `"; DROP TABLE records`},
 		"no chain":           {Chain: "' OR 1=1 --"},
 	}
-	for name, q := range queries {
+	for name := range queries {
 		for _, limit := range []int{1, 7, 500} {
+			q := queries[name]
 			q.Limit, q.After = limit, nil
 			var got []string
 			for {
@@ -115,7 +116,7 @@ func matching(all []store.Record, q store.ReceiptQuery) (ids []string) {
 
 // A query that finds little looks at a window, and the next page goes on.
 func testPages(t *testing.T, s store.Store) {
-	c := register(t, s, "acme", "a", day)
+	c := register(t, s, "a", day)
 	c.Add(c.Denial("rare.example", "t", "HEL_HOST_NOT_ALLOWED"))
 	for i := range 5200 {
 		r := c.Receipt("api.example", fmt.Sprint("t", i))
@@ -125,7 +126,6 @@ func testPages(t *testing.T, s store.Store) {
 		c.Add(r)
 	}
 	appendAll(t, s, c)
-	var sizes []int
 	q := store.ReceiptQuery{Agent: "a", Host: "api.example", Outcome: receipts.Failed, Reason: "UPSTREAM_FAILED"}
 	// reason leads: one page, though the others are held against it.
 	same(t, "leading reason", len(get(s.Receipts(t.Context(), "acme", q))(t).Receipts), 1)
@@ -133,7 +133,7 @@ func testPages(t *testing.T, s store.Store) {
 	found := 0
 	for {
 		page := get(s.Receipts(t.Context(), "acme", q))(t)
-		sizes, found = append(sizes, len(page.Receipts)), found+len(page.Receipts)
+		found += len(page.Receipts)
 		if q.After = page.Next; page.Next == nil {
 			break
 		}
@@ -158,7 +158,7 @@ func testSpans(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	var want []store.Span
 	for i := range 3 {
-		c := register(t, s, "acme", "a", day.Add(time.Duration(i)*time.Minute))
+		c := register(t, s, "a", day.Add(time.Duration(i)*time.Minute))
 		c.Step = time.Second
 		c.Exchanges(9)
 		appendAll(t, s, c)
@@ -188,7 +188,7 @@ func total(t *testing.T, s store.Store, tenant string) (sum store.Rollup) {
 
 func testRollups(t *testing.T, s store.Store) {
 	for _, agent := range []string{"a", "b"} {
-		c := register(t, s, "acme", agent, day)
+		c := register(t, s, agent, day)
 		c.Step = 20 * time.Minute
 		c.Exchanges(4)
 		d := c.Denial("paste.example", "t", "HEL_HOST_NOT_ALLOWED")
@@ -212,7 +212,7 @@ func testRollups(t *testing.T, s store.Store) {
 	})
 
 	// What a sidecar claims adds up to the largest number, and not beyond.
-	huge := register(t, s, "acme", "huge", day)
+	huge := register(t, s, "huge", day)
 	for range 20 {
 		r := huge.Receipt("api.example", "t")
 		r.Usage.FU = 1<<53 - 1
@@ -227,13 +227,15 @@ func testRollups(t *testing.T, s store.Store) {
 // What agents choose is found again by what a database can hold of it, and the
 // line is kept as it came.
 func testForeignText(t *testing.T, s store.Store) {
-	c := register(t, s, "acme", "a", day)
+	c := register(t, s, "a", day)
 	hosts := []string{"nul\x00.example", "\u202e\U0001F600.example", string(bytes.Repeat([]byte("é"), 4000)), "' OR 1=1 --"}
 	for _, host := range hosts {
 		c.Add(c.Denial(host, "t", "HEL_TARGET_MALFORMED"))
 	}
 	appendAll(t, s, c)
-	for i, r := range get(s.Range(t.Context(), "acme", c.ID, 2, 0))(t) {
+	stored := get(s.Range(t.Context(), "acme", c.ID, 2, 0))(t)
+	for i := range stored {
+		r := &stored[i]
 		if !bytes.Equal(r.Line, c.Lines[i+1]) {
 			t.Errorf("the line of host %.20q has changed", hosts[i])
 		}

@@ -78,11 +78,11 @@ func same[T any](t *testing.T, what string, got, want T) {
 	}
 }
 
-// register begins a chain that the store knows.
-func register(t *testing.T, s store.Store, tenant, agent string, at time.Time) *chains.Chain {
+// register begins a chain of tenant acme that the store knows.
+func register(t *testing.T, s store.Store, agent string, at time.Time) *chains.Chain {
 	t.Helper()
-	c := chains.New(tenant, agent, at)
-	must(t, s.RegisterChain(t.Context(), tenant, store.Registration{ID: c.ID, Agent: agent, PublicKey: c.Public(), At: at}))
+	c := chains.New("acme", agent, at)
+	must(t, s.RegisterChain(t.Context(), "acme", store.Registration{ID: c.ID, Agent: agent, PublicKey: c.Public(), At: at}))
 	return c
 }
 

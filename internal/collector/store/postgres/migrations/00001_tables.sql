@@ -263,6 +263,9 @@ END
 $$;
 -- +goose StatementEnd
 
+-- serve looks whether the tables are those of its program.
+GRANT SELECT ON goose_db_version TO signet_app;
+
 -- Evidence is added, never changed: no UPDATE of records, and no DELETE but of the
 -- log's queue.
 GRANT SELECT, INSERT ON tenants, chain_keys, records, log_runs, forks TO signet_app;

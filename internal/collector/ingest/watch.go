@@ -1,0 +1,149 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/signet-egress/signet/internal/collector/store"
+)
+
+// Watched is what a Watch looks at.
+type Watched interface {
+	Tenants(ctx context.Context, after string, limit int) ([]store.Tenant, error)
+	ListChains(ctx context.Context, tenant string, q store.ChainQuery) ([]store.Chain, error)
+	Raise(ctx context.Context, tenant string, a store.Alarm) (bool, error)
+	Maintain(ctx context.Context, now time.Time) error
+}
+
+const (
+	// SilentAfter is how long a chain may be silent. A sidecar sends a heartbeat
+	// every 30 seconds; three that are lost are no accident.
+	SilentAfter = 2 * time.Minute
+	// GapAfter is how long the sidecar has to send what it was asked for.
+	GapAfter = time.Minute
+
+	watchEvery    = 15 * time.Second
+	maintainEvery = time.Hour
+)
+
+// Watch raises the alarms that no message brings: for chains that fall silent
+// without a clean stop, and for gaps that stay. Replicas may run one each.
+type Watch struct {
+	store Watched
+	log   *slog.Logger
+	seen  map[string]time.Time // by tenant: silence since before is known
+}
+
+// NewWatch returns a Watch, which works while Run does.
+func NewWatch(s Watched, log *slog.Logger) *Watch {
+	return &Watch{store: s, log: log, seen: make(map[string]time.Time)}
+}
+
+// Run looks now and then, until ctx ends.
+func (w *Watch) Run(ctx context.Context) {
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	var maintained time.Time
+	for {
+		now := time.Now()
+		if now.Sub(maintained) >= maintainEvery {
+			maintained = now
+			if err := w.store.Maintain(ctx, now); err != nil && ctx.Err() == nil {
+				w.log.WarnContext(ctx, "the store is not maintained", "error", err.Error())
+			}
+		}
+		if err := w.Look(ctx, now); err != nil && ctx.Err() == nil {
+			w.log.WarnContext(ctx, "chains are not watched", "error", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// Look raises what is to be raised at a time.
+func (w *Watch) Look(ctx context.Context, now time.Time) error {
+	const page = 1000
+	for after := ""; ; {
+		tenants, err := w.store.Tenants(ctx, after, page)
+		if err != nil {
+			return err
+		}
+		for i := range tenants {
+			if err := w.look(ctx, tenants[i].Name, now); err != nil {
+				return err
+			}
+		}
+		if len(tenants) < page {
+			return nil
+		}
+		after = tenants[page-1].Name
+	}
+}
+
+func (w *Watch) look(ctx context.Context, tenant string, now time.Time) error {
+	silent := store.Period{From: w.seen[tenant], To: now.Add(-SilentAfter)}
+	err := w.each(ctx, tenant, store.ChainQuery{Quiet: silent}, func(c *store.Chain) store.Alarm {
+		return store.Alarm{
+			Kind: store.AlarmSilent, Seq: c.Head.Seq, Raised: now,
+			Message: fmt.Sprintf("not heard of since %s, and it did not stop", c.LastSign().Format(time.RFC3339)),
+		}
+	})
+	if err != nil {
+		return err
+	}
+	w.seen[tenant] = silent.To
+	return w.each(ctx, tenant, store.ChainQuery{Gap: now.Add(-GapAfter)}, func(c *store.Chain) store.Alarm {
+		return store.Alarm{
+			Kind: store.AlarmGap, Seq: c.Head.Seq + 1, Raised: now,
+			Message: fmt.Sprintf("records from seq %d on are missing since %s", c.Head.Seq+1, c.Gap.Format(time.RFC3339)),
+		}
+	})
+}
+
+// each raises an alarm for each chain that a query finds.
+func (w *Watch) each(ctx context.Context, tenant string, q store.ChainQuery, alarm func(*store.Chain) store.Alarm) error {
+	const page = 500
+	for q.Limit = page; ; {
+		found, err := w.store.ListChains(ctx, tenant, q)
+		if err != nil {
+			return err
+		}
+		for i := range found {
+			a := alarm(&found[i])
+			a.Chain = found[i].ID
+			if err := raise(ctx, w.store, w.log, tenant, a); err != nil {
+				return err
+			}
+		}
+		if len(found) < page {
+			return nil
+		}
+		q.After = found[page-1].ID
+	}
+}
+
+// raiser is where alarms are opened.
+type raiser interface {
+	Raise(ctx context.Context, tenant string, a store.Alarm) (bool, error)
+}
+
+// raise opens an alarm, and logs it where it was not open before.
+func raise(ctx context.Context, s raiser, log *slog.Logger, tenant string, a store.Alarm) error {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return err
+	}
+	a.ID = id.String()
+	raised, err := s.Raise(ctx, tenant, a)
+	if raised {
+		log.ErrorContext(ctx, "alarm", "tenant", tenant, "chain", a.Chain, "kind", string(a.Kind), "seq", a.Seq, "why", a.Message)
+	}
+	return err
+}

@@ -1,0 +1,172 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/internal/testkit/chains"
+	"github.com/signet-egress/signet/receipts"
+)
+
+// tenantTables are those whose rows belong to a tenant.
+var tenantTables = []string{
+	"alarms", "certificates", "chain_keys", "chains", "forks", "log_queue", "log_runs", "log_tiles", "logs", "records", "rollups", "verifiers",
+}
+
+// loginRole is a user who may do what the application's role may, in a database
+// that belongs to another who is no superuser, as an installation should be.
+func loginRole(t *testing.T) (app, owner *pgx.Conn) {
+	t.Helper()
+	if cluster == nil {
+		t.Skip("PostgreSQL is not installed")
+	}
+	name := "d" + strings.ReplaceAll(chains.UUID(), "-", "")
+	sql := func(database, statements string) {
+		t.Helper()
+		if err := cluster.SQL(t.Context(), database, statements); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sql("postgres", "CREATE ROLE "+name+"_owner LOGIN CREATEROLE")
+	sql("postgres", "CREATE DATABASE "+name+" OWNER "+name+"_owner")
+	if err := Migrate(t.Context(), cluster.URL(name+"_owner", name), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	sql("postgres", "CREATE ROLE "+name+"_app LOGIN IN ROLE signet_app")
+	connect := func(user string) *pgx.Conn {
+		t.Helper()
+		c, err := pgx.Connect(t.Context(), cluster.URL(user, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close(context.WithoutCancel(t.Context())) })
+		return c
+	}
+	fill(t, cluster.URL(name+"_app", name))
+	return connect(name + "_app"), connect(name + "_owner")
+}
+
+// fill puts a row of tenant acme into every table, through the store, as a user
+// with the application's role alone.
+func fill(t *testing.T, url string) {
+	t.Helper()
+	ctx := t.Context()
+	s := open(t, url)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := time.Now()
+	for _, tenant := range []string{"acme", "beta"} {
+		must(s.CreateTenant(ctx, store.Tenant{Name: tenant, Created: now}))
+	}
+	c := chains.New("acme", "a", now)
+	must(s.RegisterChain(ctx, "acme", store.Registration{ID: c.ID, Agent: "a", PublicKey: c.Public(), At: now}))
+	must(s.AddCertificate(ctx, store.Certificate{Serial: "1", Tenant: "acme", Chain: c.ID, Issued: now, NotAfter: now}))
+	append := func(line []byte) {
+		r, err := receipts.Decode(line)
+		must(err)
+		row := store.NewRecord(r, line, now)
+		place := r.RecordHead().Chain
+		_, err = s.Append(ctx, "acme", &store.Batch{Chain: c.ID, After: store.Head{Seq: place.Seq - 1, Hash: place.Prev}, Records: []store.Record{row}, Received: now})
+		must(err)
+	}
+	c.Exchanges(1)
+	append(c.Lines[0])
+	_, err := s.Sequence(ctx, "acme", 10, func(_ context.Context, _ store.LogState, leaves [][32]byte, _ func(int, int64) ([]byte, error)) (store.Growth, error) {
+		return store.Growth{State: store.LogState{Size: 1, Checkpoint: []byte("c"), At: now}, Tiles: []store.Tile{{Data: leaves[0][:]}}}, nil
+	})
+	must(err)
+	append(c.Lines[1])
+	hash := c.Head().ReceiptHash
+	must(s.AddFork(ctx, "acme", store.Fork{Chain: c.ID, Seq: 1, Hash: hash, Known: hash, Line: c.Lines[0], Received: now}))
+	_, err = s.Raise(ctx, "acme", store.Alarm{ID: chains.UUID(), Kind: store.AlarmFork, Chain: c.ID, Raised: now})
+	must(err)
+	must(s.SaveVerifier(ctx, "acme", c.ID, 2, []byte("v")))
+	must(s.Maintain(ctx, now.AddDate(0, 6, 0)))
+}
+
+// The store's own role, by queries that name no tenant: what it sees is decided
+// by the tenant of the transaction alone. So it is for the tables' owner.
+func TestRowLevelSecurity(t *testing.T) {
+	app, owner := loginRole(t)
+	for who, connection := range map[string]*pgx.Conn{"the application's role": app, "the owner": owner} {
+		for _, table := range tenantTables {
+			for tenant, visible := range map[string]bool{"": false, "beta": false, "acme": true} {
+				var n int
+				err := within(t, connection, tenant, func(tx pgx.Tx) error {
+					return tx.QueryRow(t.Context(), "SELECT count(*) FROM "+table).Scan(&n)
+				})
+				if err != nil || n > 0 != visible {
+					t.Errorf("%s as tenant %q sees %d rows of %s, %v", who, tenant, n, table, err)
+				}
+			}
+		}
+	}
+	var n int
+	if err := app.QueryRow(t.Context(), "SELECT count(*) FROM records").Scan(&n); err != nil || n != 0 {
+		t.Errorf("without any tenant %d records are seen, %v", n, err)
+	}
+}
+
+func within(t *testing.T, c *pgx.Conn, tenant string, f func(pgx.Tx) error) error {
+	t.Helper()
+	return pgx.BeginFunc(t.Context(), c, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(t.Context(), "SELECT set_config('signet.tenant', $1, true)", tenant); err != nil {
+			return err
+		}
+		return f(tx)
+	})
+}
+
+// What the store's role must not be able to do, whatever is sent through it.
+func TestApplicationRole(t *testing.T) {
+	app, _ := loginRole(t)
+	const insert = `INSERT INTO chain_keys (tenant, chain_id, kid, public_key, from_seq)
+		SELECT 'acme', chain_id, 'k', public_key, 99 FROM chains`
+	refused := map[string]struct{ tenant, sql, code string }{
+		"write for another tenant": {"beta", `INSERT INTO rollups VALUES ('acme', now(), 'a', 'denied', 'r', 1, 1, 1, 1, 1)`, "42501"},
+		"write without a tenant":   {"", `INSERT INTO rollups VALUES ('acme', now(), 'a', 'denied', 'r', 1, 1, 1, 1, 1)`, "42501"},
+		"give rows away":           {"acme", `UPDATE chains SET tenant = 'beta'`, "42501"},
+		"change a record":          {"acme", `UPDATE records SET host = 'other.example'`, "42501"},
+		"delete a record":          {"acme", `DELETE FROM records`, "42501"},
+		"empty records":            {"acme", `TRUNCATE records`, "42501"},
+		"change the log":           {"acme", `DELETE FROM log_runs`, "42501"},
+		"change a fork":            {"acme", `UPDATE forks SET line = ''`, "42501"},
+		"read a partition":         {"acme", `SELECT count(*) FROM records_default`, "42501"},
+		"switch security off":      {"acme", `ALTER TABLE records DISABLE ROW LEVEL SECURITY`, "42501"},
+		"set row_security off":     {"acme", `SET LOCAL row_security = off; SELECT count(*) FROM records`, "42501"},
+		"drop a table":             {"acme", `DROP TABLE records`, "42501"},
+		"make a table":             {"acme", `CREATE TABLE mine (a int)`, "42501"},
+		"drop a policy":            {"acme", `DROP POLICY tenant ON records`, "42501"},
+		"become the owner":         {"acme", `SET ROLE signet`, "42501"},
+	}
+	for what, r := range refused {
+		err := within(t, app, r.tenant, func(tx pgx.Tx) error {
+			_, err := tx.Exec(t.Context(), r.sql, pgx.QueryExecModeSimpleProtocol)
+			return err
+		})
+		var refusal interface{ SQLState() string }
+		if !errors.As(err, &refusal) || refusal.SQLState() != r.code {
+			t.Errorf("%s: got %v, want a refusal (%s)", what, err, r.code)
+		}
+	}
+	if err := within(t, app, "acme", func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), insert)
+		return err
+	}); err != nil {
+		t.Errorf("write for the own tenant: %v", err)
+	}
+	var owned int
+	if err := app.QueryRow(t.Context(), `SELECT count(*) FROM pg_class WHERE relowner IN ('signet_app'::regrole, current_user::regrole)`).Scan(&owned); err != nil || owned != 0 {
+		t.Errorf("the application's role owns %d relations, %v", owned, err)
+	}
+}
