@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signet-egress/signet/internal/testkit"
 	"github.com/signet-egress/signet/receipts"
 )
 
@@ -209,6 +210,68 @@ func TestExportRange(t *testing.T) {
 		first, last, err := x.resolve(t.Context())
 		if (err != nil) != (tt.first == 0) || err == nil && (first != tt.first || last != tt.last) {
 			t.Errorf("--from %q --to %q: %d to %d, %v", tt.from, tt.to, first, last, err)
+		}
+	}
+}
+
+// Sealed records are exported like those in the database.
+func TestExportOfSealedRecords(t *testing.T) {
+	data := closedJournal(t)
+	before, after := filepath.Join(t.TempDir(), "before.zip"), filepath.Join(t.TempDir(), "after.zip")
+	signet(t, "export", "--data", data, "-o", before)
+	if out := signet(t, "journal", "seal", "--data", data); !strings.Contains(out, "1 file") {
+		t.Fatal(out)
+	}
+	signet(t, "export", "--data", data, "-o", after)
+	for _, path := range []string{before, after} {
+		if out := signet(t, "verify", path); !strings.HasPrefix(out, "verified: 6 receipts, ") || !strings.Contains(out, "seq 1-9,") {
+			t.Error(out)
+		}
+	}
+}
+
+// Both verifiers hold records against checkpoints that were kept elsewhere, and
+// exit alike.
+func TestBothVerifiersOnTheCommandLine(t *testing.T) {
+	data, dir := closedJournal(t), t.TempDir()
+	file := func(name string, content []byte) string {
+		path := filepath.Join(dir, name)
+		writeFile(t, path, content)
+		return path
+	}
+	kept, err := os.ReadFile(filepath.Join(data, "checkpoints"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkpoints := file("kept", kept)
+	records := signetOut(t, "tail", "--data", data, "--from", "1", "--json")
+	lines := bytes.SplitAfter(records, []byte("\n"))
+	good := file("good.jsonl", records)
+	cut := file("cut.jsonl", bytes.Join(lines[:5], nil))
+	bundle := file("bundle.zip", signetOut(t, "export", "--data", data))
+	jwks := file("keys.json", signetOut(t, "keys", "export", "--data", data))
+	for _, tt := range []struct {
+		args []string
+		exit int
+		says string // in the answer as JSON
+	}{
+		{[]string{good}, 0, `"verified":true`},
+		{[]string{cut}, 0, `"verified":true`},
+		{[]string{"--checkpoints", checkpoints, good}, 0, `"verified":true`},
+		{[]string{"--checkpoints", checkpoints, cut}, 1, `"seq":6,"cause":"truncation"`},
+		{[]string{"--checkpoints", checkpoints, "--jwks", jwks, bundle}, 0, `"verified":true`},
+		{[]string{"--jwks", good, bundle}, 2, ""},
+		{[]string{"--checkpoints", jwks, bundle}, 2, ""},
+		{[]string{file("empty", nil)}, 2, ""},
+		{[]string{filepath.Join(dir, "nowhere")}, 2, ""},
+		{nil, 2, ""},
+	} {
+		first := signet(t, append([]string{"verify", "--json"}, tt.args...)...)
+		second := testkit.PythonFile(t, "python3-cryptography", "cryptography", "../../docs/verify/signet_verify.py", append([]string{"--json"}, tt.args...)...)
+		said := strings.NewReplacer(`": `, `":`, `, "`, `,"`).Replace(second.Stdout)
+		if !strings.HasSuffix(first, fmt.Sprintf("exit status %d\n", tt.exit)) || second.ExitCode != tt.exit ||
+			!strings.Contains(first, tt.says) || !strings.Contains(said, tt.says) {
+			t.Errorf("%v\nfirst: %s\nsecond: %s%s", tt.args, first, second.Stdout, second.Stderr)
 		}
 	}
 }

@@ -94,16 +94,19 @@ func (c *chain) changeKey(n byte) {
 	c.key = next
 }
 
-// sampleChain has agents and traces that cross, and changes its key at seq 6.
-func sampleChain() *chain {
+// sampleChain has agents and traces that cross, a checkpoint of seq 4, and changes
+// its key at seq 6.
+func sampleChain(t testing.TB) *chain {
+	t.Helper()
 	c := newChain(1)
 	c.exchange("a", "t1")    // 2
 	c.exchange(`b"`, "t2")   // 3
 	c.exchange("a", `t"2\n`) // 4
-	c.exchange("a", "t1")    // 5
-	c.changeKey(2)           // 6
-	c.exchange(`b"`, "t1")   // 7
-	c.exchange("a", "t2")    // 8
+	c.checkpoint(t)
+	c.exchange("a", "t1")  // 5
+	c.changeKey(2)         // 6
+	c.exchange(`b"`, "t1") // 7
+	c.exchange("a", "t2")  // 8
 	c.add(&receipts.Event{Event: receipts.EventStop})
 	return c
 }
@@ -113,7 +116,7 @@ func (c *chain) options() Options {
 }
 
 // checkpoint signs the head with the key that signs the record after it.
-func (c *chain) checkpoint(t *testing.T) {
+func (c *chain) checkpoint(t testing.TB) {
 	t.Helper()
 	n, err := checkpoint.Sign(checkpoint.Checkpoint{Chain: c.id, Seq: c.head.Chain.Seq, Hash: c.head.ReceiptHash, TS: c.head.TS}, c.key)
 	if err != nil {
@@ -161,7 +164,7 @@ func keySet(t *testing.T, keys ...receipts.ChainKey) *receipts.KeySet {
 
 // What is exported verifies, with whatever withheld and from wherever on.
 func TestExportVerifies(t *testing.T) {
-	c := sampleChain()
+	c := sampleChain(t)
 	tests := []struct {
 		name     string
 		from, to int // seq
@@ -203,7 +206,7 @@ func TestExportVerifies(t *testing.T) {
 
 // The key that a pinned key introduces is enough for the manifest too.
 func TestPinnedRoot(t *testing.T) {
-	c := sampleChain()
+	c := sampleChain(t)
 	root := receipts.ChainKey{KID: c.keys[0].KID, PublicKey: c.keys[0].PublicKey}
 	if _, err := verify(bundleOf(t, c.options(), c.lines), keySet(t, root)); err != nil {
 		t.Error(err)

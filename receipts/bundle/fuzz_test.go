@@ -10,7 +10,7 @@ import (
 
 // No bytes make a reader panic, or pass for a bundle that nobody signed.
 func FuzzOpen(f *testing.F) {
-	c := sampleChain()
+	c := sampleChain(f)
 	var good bytes.Buffer
 	if _, err := Export(&good, c.options(), each(c.lines)); err != nil {
 		f.Fatal(err)

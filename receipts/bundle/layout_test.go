@@ -47,7 +47,7 @@ func zipOf(t *testing.T, comment string, entries ...zipEntry) []byte {
 
 // Whatever else a zip file can be made to be, both verifiers refuse it.
 func TestEveryLayout(t *testing.T) {
-	c := sampleChain()
+	c := sampleChain(t)
 	good := bundleOf(t, c.options(), c.lines)
 	records, manifest := jsonLines(c.lines), manifestOf(t, c.options(), c.lines)
 	r := zipEntry{zip.FileHeader{Name: recordsName, Method: zip.Deflate}, records}
