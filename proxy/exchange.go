@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/signet-egress/signet/internal/policy"
+	"github.com/signet-egress/signet/proxy/framing"
 	"github.com/signet-egress/signet/receipts"
 	"github.com/signet-egress/signet/resolver"
 )
@@ -201,6 +202,11 @@ func (x *exchange) checkHead() error {
 		return &denial{
 			reason: policy.LimitExceeded, outcome: receipts.Denied, status: http.StatusRequestHeaderFieldsTooLarge,
 			detail: "more than 100 header fields",
+		}
+	case r.ProtoMajor == 2 && fieldBytes(r.Header) > framing.MaxHeaderBlock: // of HTTP/1 framing knows
+		return &denial{
+			reason: policy.LimitExceeded, outcome: receipts.Denied, status: http.StatusRequestHeaderFieldsTooLarge,
+			detail: "the header fields are larger than 32768 bytes",
 		}
 	case paramCount(x.target.Query) > maxQueryParams:
 		return &denial{

@@ -131,3 +131,14 @@ func fieldCount(h http.Header) int {
 	}
 	return n
 }
+
+// fieldBytes is what the fields take as lines of HTTP/1.
+func fieldBytes(h http.Header) int {
+	n := 0
+	for name, values := range h {
+		for _, v := range values {
+			n += len(name) + len(": ") + len(v) + len("\r\n")
+		}
+	}
+	return n
+}

@@ -84,8 +84,11 @@ func (c *servedConn) Read(p []byte) (int, error) {
 // fill reads once. What is let through at once it reads into p, and returns how
 // much that is.
 func (c *servedConn) fill(p []byte) (int, error) {
+	refusal := c.refusal.Load()
 	switch {
-	case c.refusal.Load() != nil:
+	case refusal != nil && refusal.Content:
+		return 0, io.ErrUnexpectedEOF
+	case refusal != nil:
 		return 0, c.leave(io.EOF, forever)
 	case c.overtime:
 		return 0, c.leave(os.ErrDeadlineExceeded, forever)

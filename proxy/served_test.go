@@ -103,6 +103,29 @@ func TestRefusedForm(t *testing.T) {
 	}
 }
 
+// Over h2 the bound on the fields is the same.
+func TestFieldsTooLargeOverH2(t *testing.T) {
+	b := start(t, options{policy: anything})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.secure.URL("up.test", "/small"), nil)
+	must(t, err)
+	req.Header.Set("A", strings.Repeat("b", 33<<10))
+	resp, err := b.client(true).Do(req)
+	must(t, err)
+	must(t, resp.Body.Close())
+	if resp.ProtoMajor != 2 || resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge || resp.Header.Get("X-Signet-Reason") != "LIMIT_EXCEEDED" {
+		t.Errorf("%s %s %v", resp.Proto, resp.Status, resp.Header)
+	}
+	denied := 0
+	for _, r := range b.receipts() { // the CONNECT has one too, since it carried nothing
+		if r.Outcome == receipts.Denied && r.Policy.Reason == "LIMIT_EXCEEDED" {
+			denied++
+		}
+	}
+	if denied != 1 || b.secure.RequestCount() != 0 {
+		t.Errorf("%d receipts tell of it; the upstream saw %d requests", denied, b.secure.RequestCount())
+	}
+}
+
 // Of content whose chunks are malformed, the agent is told why it was not taken.
 func TestRefusedChunks(t *testing.T) {
 	b := start(t, options{policy: anything})
