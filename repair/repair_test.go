@@ -177,7 +177,7 @@ func TestHostileTextIsRefusedSoon(t *testing.T) {
 			t.Errorf("%s: repaired to %.60s", name, result.Text)
 		}
 	}
-	if took := time.Since(start); took > 10*time.Second {
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("it took %v", took)
 	}
 }
