@@ -175,10 +175,11 @@ func (a *aligner) items(v *jsonx.Value) error {
 		} else {
 			a.way = append(a.way, strconv.Itoa(i))
 		}
-		if i > 0 {
-			a.comma()
-		}
-		a.events = append(a.events, eventOf(item, v.Kind == jsonx.Object, a.peek(0).start))
+		comma := i > 0 && a.comma()
+		e := eventOf(item, v.Kind == jsonx.Object, a.peek(0).start)
+		e.comma = comma
+		e.abuts = i > 0 && abuts(a.events, e)
+		a.events = append(a.events, e)
 		if v.Kind == jsonx.Object {
 			if err := a.name(item.Name); err != nil {
 				return err
@@ -193,12 +194,14 @@ func (a *aligner) items(v *jsonx.Value) error {
 	return nil
 }
 
-func (a *aligner) comma() {
+// comma takes or adds one; it tells whether it was there.
+func (a *aligner) comma() bool {
 	if a.peek(0).kind == tokenComma {
 		a.take()
-		return
+		return true
 	}
 	a.edit(AddComma, a.last, a.last, ",")
+	return false
 }
 
 func (a *aligner) name(name string) error {

@@ -69,7 +69,7 @@ var mustBeRepaired = []class{
 	}},
 	{"comments", func(a author, d *document) (string, bool) {
 		return edited(a, d, 3, func(i int) bool { return d.pieces[i].kind == pieceComma }, func(p piece) string {
-			return pick(a, " /* b, \"c\": 1 */ ,", ", // d: [\n", ", /**/ ")
+			return pick(a, " /* b, \"c\": 1 */ ,", ", // d: [1]\n", ", /**/ ")
 		})
 	}},
 	{"a code fence", func(a author, d *document) (string, bool) {
@@ -149,6 +149,12 @@ var mustBeRefused = []class{
 			return p.text[:1] + `so "called" ` + p.text[1:]
 		})
 	}},
+	{"an apostrophe in single quotes", func(a author, d *document) (string, bool) {
+		return edited(a, d, 1, func(i int) bool { return isText(d.pieces[i]) }, func(p piece) string {
+			quoted := singleQuoted(p)
+			return quoted[:1] + pick(a, "it's ", "O'Neill, ", "the agents' ") + quoted[1:]
+		})
+	}},
 	{"a line break in a string", func(a author, d *document) (string, bool) {
 		return edited(a, d, 1, func(i int) bool { return isText(d.pieces[i]) }, func(p piece) string { return p.text[:1] + "\n" + p.text[1:] })
 	}},
@@ -183,16 +189,42 @@ var mustBeRefused = []class{
 	}},
 }
 
-// oneCharacterLost is neither: what is left of a document without one of its
-// structural characters may be repaired, to that document, or refused.
-var oneCharacterLost = class{"one structural character lost", func(a author, d *document) (string, bool) {
-	return edited(a, d, 1, func(i int) bool { return d.pieces[i].kind != pieceSpace }, func(p piece) string {
-		if !isText(p) {
-			return p.text[1:]
-		}
-		return pick(a, p.text[1:], p.text[:len(p.text)-1])
-	})
-}}
+// mayBeEither are spoiled so that it depends on the document: it is repaired, to
+// what it was, or refused.
+var mayBeEither = []class{
+	{"one structural character lost", func(a author, d *document) (string, bool) {
+		return edited(a, d, 1, func(i int) bool { return d.pieces[i].kind != pieceSpace }, func(p piece) string {
+			if !isText(p) {
+				return p.text[1:]
+			}
+			return pick(a, p.text[1:], p.text[:len(p.text)-1])
+		})
+	}},
+	{"closing brackets lost anywhere", func(a author, d *document) (string, bool) {
+		return edited(a, d, 3, func(i int) bool { return d.pieces[i].kind == pieceClose }, func(piece) string { return " " })
+	}},
+	{"several faults at once", func(a author, d *document) (string, bool) {
+		return edited(a, d, 6, func(i int) bool { return d.pieces[i].kind != pieceSpace }, func(p piece) string {
+			switch {
+			case p.kind == pieceComma:
+				return pick(a, " ", ", // x\n", ",", ";")
+			case p.kind == pieceClose:
+				return pick(a, " ", ","+p.text, "// "+p.text+"\n")
+			case p.kind == pieceColon:
+				return pick(a, " ", ":", "=")
+			case isIdentifier(p):
+				return pick(a, p.value, singleQuoted(p), p.text)
+			case isText(p) && strings.Contains(p.text, `\`):
+				return pick(a, singleQuoted(p), p.text[1:], p.text[:len(p.text)-1])
+			case isText(p): // without escapes, but perhaps with apostrophes
+				return pick(a, "'"+p.value+"'", "“"+p.value+"”", "‘"+p.value+"’", p.text[1:])
+			case isLiteral(p):
+				return python(p)
+			}
+			return p.text
+		})
+	}},
+}
 
 // edited changes up to n of the pieces that may be.
 func edited(a author, d *document, n int, may func(i int) bool, change func(piece) string) (string, bool) {

@@ -107,7 +107,8 @@ func TestModelDoesNotGuess(t *testing.T) {
 		{"where a bracket is missing, otherwise", `{"a":{"x" 1,"y":"2"}`, `{"s1":{"s4":1000005},"s7":"s9"}`, TwoReadings},
 		{"that a name is a value", `[{"a" true, "b"]`, `[{"s2":1000003},"s5"]`, MissingColon},
 		{"that nothing was to come", `{"a" [1,2,}`, `{"s1":[1000003,1000005]}`, CutItem},
-		{"that a comment has no bracket", "{\"a\" true // }\n, \"b\": \"x\"", `{"s1":1000002,"s5":"s7"}`, TwoReadings},
+		{"that nothing is behind a comment", "{\"a\" true // and so on", `{"s1":1000002}`, TwoReadings},
+		{"where a comma is missing", `{"a":[1,"b" 2,"c":3}`, `{"s1":[1000004,"s6",1000007],"s9":1000011}`, TwoReadings},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -121,6 +121,7 @@ func TestRefused(t *testing.T) {
 		{"a comment that goes on", `{"a":1 /* b`, 7, OpenComment},
 		{"a comment's end", "{\"a\":1, // x\r\"b\":2,\n}", 8, TwoReadings},
 		{"half a pair of quotes in a comment", "{\"a\":true // b\"\n}", 10, TwoReadings},
+		{"a comma or a colon missing, and a bracket", `{"a":[1,"b" 2,"c":3}`, 12, TwoReadings},
 		{"a bracket in a comment", "{\"a\":[{\"b\":true // }\n]}", 16, TwoReadings},
 		{"a comment at the end", `{"a":true // b`, 10, TwoReadings},
 		{"text behind a fence", "```\n{\"a\":1}\n```\nHope it helps", 16, MoreThanOne},

@@ -11,6 +11,7 @@ type event struct {
 	closes byte // of a closing bracket the opening one, else 0
 	comma  bool // stands behind a comma
 	string bool // an element that may as well be a name whose colon is missing
+	abuts  bool // an element behind a string without a comma, which may be its value
 }
 
 // checkShape refuses tokens that no edit of the closed list makes JSON of, and
@@ -49,10 +50,13 @@ func onlyShape(events []event, tokens []token) (missing map[int]string, err erro
 	case balanced(events):
 		return nil, nil
 	}
-	for _, t := range tokens {
-		if t.kind == tokenComment && (!t.plain || t.start >= end.end) {
-			return nil, refuse(t.start, TwoReadings, "a closing bracket is missing, and may be in this comment")
+	for _, e := range events {
+		if e.abuts {
+			return nil, refuse(e.at, TwoReadings, "a closing bracket is missing, and here a comma or a colon")
 		}
+	}
+	if last := tokens[len(tokens)-1]; last.kind == tokenComment {
+		return nil, refuse(last.start, TwoReadings, "a closing bracket is missing, and so may be what comes behind this comment")
 	}
 	return missing, onlyReading(events, depths)
 }
@@ -99,10 +103,16 @@ func structure(tokens []token) ([]event, error) {
 				e.opens = t.text[0]
 			}
 		}
+		e.abuts = abuts(events, e)
 		events = append(events, e)
 		before, i = t, i+1
 	}
 	return events, nil
+}
+
+// abuts tells whether e follows a string without a comma.
+func abuts(before []event, e event) bool {
+	return len(before) > 0 && before[len(before)-1].string && !e.comma && !e.keyed && e.closes == 0
 }
 
 func closing(opening byte) string {

@@ -29,7 +29,7 @@ type token struct {
 	start, end int
 	text       string     // a string, decoded; a number or word as it stands; a bracket
 	value      jsonx.Kind // of a literal
-	plain      bool       // a string or literal in the form that JSON has; a comment without brackets
+	plain      bool       // a string or literal in the form that JSON has
 }
 
 func (t token) scalar() bool {
@@ -160,9 +160,9 @@ func (s *scanner) closingFence() error {
 }
 
 // comment takes /* to */, or // to the end of the line. Languages do not agree
-// on what ends a line, so a comment with another line end than \n is refused; so
-// is one with half a pair of quotes, which may be the end of a string whose
-// first quote is missing.
+// on what ends a line, so a comment with another line end than \n is refused. So
+// is one with half a pair of quotes, which may be the end of a string whose first
+// quote is missing, and one with half a pair of brackets, which may be the text's.
 func (s *scanner) comment() error {
 	rest := s.text[s.at:]
 	var comment []byte
@@ -185,9 +185,28 @@ func (s *scanner) comment() error {
 			return refuse(s.at, TwoReadings, "a comment with half a pair of quotes")
 		}
 	}
-	structural := bytes.ContainsAny(comment, "{}[]")
-	s.emit(token{kind: tokenComment, plain: !structural}, s.at+len(comment))
+	if !wellNested(comment) {
+		return refuse(s.at, TwoReadings, "a comment with half a pair of brackets")
+	}
+	s.emit(token{kind: tokenComment}, s.at+len(comment))
 	return nil
+}
+
+// wellNested tells whether each bracket has its other half behind or before it.
+func wellNested(comment []byte) bool {
+	var s stack
+	for _, c := range comment {
+		switch c {
+		case '{', '[':
+			s = append(s, c)
+		case '}', ']':
+			if len(s) == 0 || s[len(s)-1] != opening(c) {
+				return false
+			}
+			s = s[:len(s)-1]
+		}
+	}
+	return len(s) == 0
 }
 
 // wordByte tells what numbers, literals and identifiers are made of.
