@@ -3,7 +3,10 @@ package bundle
 import (
 	"bytes"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
+	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -220,5 +223,65 @@ func wantError(t *testing.T, err error, part string, cause receipts.Cause) {
 	bad, ok := err.(*Error) //nolint:errorlint // it is never wrapped
 	if !ok || bad.Part != part || bad.Cause != cause {
 		t.Fatalf("got %v, want %s: %s", err, part, cause)
+	}
+}
+
+// full is a disk with room for n bytes more.
+type full int
+
+func (f *full) Write(p []byte) (int, error) {
+	if len(p) > int(*f) {
+		return 0, errors.New("no space left")
+	}
+	*f -= full(len(p))
+	return len(p), nil
+}
+
+// An export stops soon after it cannot be written, and says why.
+func TestExportToFullDisk(t *testing.T) {
+	c := newChain(1)
+	c.exchange("a", "t")
+	line, n := c.lines[1], 0
+	for _, room := range []full{0, 10_000} {
+		_, err := Export(&room, c.options(), func(add func([]byte) error) error {
+			for n = 0; n < 1_000_000; n++ {
+				c.lines[1] = append(c.lines[1][:0], line...)
+				if n > 0 { // another record that follows the one before, for all that export looks at
+					c.lines[1] = bytes.Replace(c.lines[1], prevOf(c.lines[1]), memberString(c.lines[1], `,"receipt_hash":"`), 1)
+				}
+				if err := add(c.lines[1]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err == nil || !strings.Contains(err.Error(), "no space left") || n == 1_000_000 {
+			t.Errorf("with room for %d bytes, after %d records: %v", room, n, err)
+		}
+	}
+}
+
+// What is no part of one chain, or nothing at all, is not exported.
+func TestExportRefuses(t *testing.T) {
+	c, other := sampleChain(t), newChain(3)
+	other.exchange("a", "t")
+	lines := func(all ...[]byte) [][]byte { return all }
+	for name, tt := range map[string]struct {
+		lines [][]byte
+		says  string
+	}{
+		"nothing":            {nil, ErrEmpty.Error()},
+		"no record":          {lines([]byte("nonsense")), "not a record"},
+		"a gap":              {lines(c.lines[0], c.lines[2]), "does not follow"},
+		"another chain":      {lines(c.lines[0], other.lines[1]), "does not follow"},
+		"a stranger's chain": {other.lines, "is not one of the chain's"},
+		"another tenant":     {lines(c.lines[0], bytes.Replace(c.lines[1], []byte(`"acme"`), []byte(`"other"`), 1)), `tenant "other" among those of "acme"`},
+		"a damaged last":     {lines(c.lines[0], bytes.Replace(c.lines[1], []byte(`"count":1`), []byte(`"count":0`), 1)), "the last record: count: 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := Export(io.Discard, c.options(), each(tt.lines)); err == nil || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("got %v, want %q", err, tt.says)
+			}
+		})
 	}
 }

@@ -44,7 +44,7 @@ func Export(w io.Writer, o Options, each func(add func(line []byte) error) error
 	}
 	e := &export{options: o, keys: keyring{chain: o.Keys}, integrity: sha256.New()}
 	z := zip.NewWriter(w)
-	// Level 1 is a third larger than the best and takes a tenth of the time.
+	// Level 5 makes a twentieth less of records, and takes more than twice the time.
 	z.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestSpeed) })
 	records, err := z.Create(recordsName)
 	if err != nil {
@@ -52,8 +52,8 @@ func Export(w io.Writer, o Options, each func(add func(line []byte) error) error
 	}
 	e.out = newBackground(records)
 	err = each(e.add)
-	if closed := e.out.close(); closed != nil {
-		err = errors.Join(err, fmt.Errorf("write the bundle: %w", closed))
+	if failed := e.out.close(); failed != nil {
+		return nil, fmt.Errorf("write the bundle: %w", failed)
 	}
 	if err != nil {
 		return nil, err
@@ -109,7 +109,9 @@ func (e *export) add(line []byte) error {
 	}
 	for _, part := range [][]byte{before, after, {'\n'}} {
 		e.integrity.Write(part)
-		e.out.write(part)
+		if err := e.out.write(part); err != nil {
+			return err
+		}
 	}
 	return nil
 }
