@@ -10,6 +10,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/signet-egress/signet/internal/collector"
 )
 
 // exitUnusable is the exit code for arguments and configuration that cannot be
@@ -27,7 +29,7 @@ func run(ctx context.Context, args []string) int {
 	}
 	fmt.Fprintln(root.ErrOrStderr(), "signet-collector:", err)
 	unusable := new(unusableError)
-	if _, _, unknown := root.Find(args); unknown != nil || errors.As(err, &unusable) {
+	if _, _, unknown := root.Find(args); unknown != nil || errors.As(err, &unusable) || errors.Is(err, collector.ErrDatabase) {
 		return exitUnusable
 	}
 	return 1
@@ -40,10 +42,28 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version(),
+		// Each flag can be set by the environment too.
+		PersistentPreRunE: fromEnvironment,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &unusableError{err} })
 	root.AddCommand(newServeCommand(), newMigrateCommand(), newTenantCommand())
+	unusableArgs(root)
 	return root
+}
+
+// unusableArgs gives refused arguments their exit status.
+func unusableArgs(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return &unusableError{err}
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		unusableArgs(sub)
+	}
 }
 
 // unusableError is about what the command was called with.

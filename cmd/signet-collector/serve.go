@@ -30,7 +30,7 @@ type settings struct {
 
 func (s *settings) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.data, "data", "signet-collector", "directory of the signing key, the CA and, by default, the database")
-	cmd.Flags().StringVar(&s.database, "database", "", "postgres://… or sqlite:PATH (default $DATABASE_URL, else sqlite:DATA/collector.db)")
+	cmd.Flags().StringVar(&s.database, "database", "", "postgres://USER@HOST/DATABASE or sqlite:PATH (default sqlite:DATA/collector.db)")
 }
 
 // url is the database's, whose directory is made first where it is a file in data.
@@ -38,7 +38,7 @@ func (s *settings) url() (string, error) {
 	if err := os.MkdirAll(s.data, 0o700); err != nil {
 		return "", &unusableError{fmt.Errorf("data: %w", err)}
 	}
-	return cmp.Or(s.database, os.Getenv("DATABASE_URL"), "sqlite:"+filepath.Join(s.data, "collector.db")), nil
+	return cmp.Or(s.database, "sqlite:"+filepath.Join(s.data, "collector.db")), nil
 }
 
 func (s *settings) open(ctx context.Context) (store.Store, error) {

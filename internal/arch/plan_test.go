@@ -26,7 +26,7 @@ var plan = map[string]room{
 	},
 	"cmd/signet-collector": {
 		own:     []string{"internal/collector", "internal/collector/enrol", "internal/collector/pki", "internal/collector/store", "internal/lifecycle"},
-		modules: []string{"github.com/spf13/cobra"},
+		modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
 	},
 	"internal/sidecar": {
 		own: []string{
@@ -137,7 +137,7 @@ var plan = map[string]room{
 	"internal/collector": {
 		own: []string{
 			"internal/api", "internal/collector/access", "internal/collector/audit", "internal/collector/enrol", "internal/collector/httpapi", "internal/collector/ingest", "internal/collector/merkle",
-			"internal/collector/pki", "internal/collector/store", "internal/collector/store/postgres", "internal/collector/store/sqlite", "internal/collector/web", "internal/durable",
+			"internal/collector/pki", "internal/collector/store", "internal/collector/store/postgres", "internal/collector/store/sqlite", "internal/collector/web", "internal/durable", "internal/metrics",
 		},
 		modules: []string{"golang.org/x/sync", "google.golang.org/grpc"},
 		tests:   []string{"github.com/klauspost/compress/zstd", "internal/testkit/chains", "receipts"},

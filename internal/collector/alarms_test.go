@@ -68,7 +68,7 @@ func TestWatch(t *testing.T) { onEach(t, testWatch) }
 
 func testWatch(t *testing.T, w *world) {
 	now := time.Now()
-	watch := ingest.NewWatch(w.store, slog.New(slog.DiscardHandler))
+	watch := ingest.NewWatch(w.store, slog.New(slog.DiscardHandler), nil)
 	look := func(after time.Duration) {
 		t.Helper()
 		if err := watch.Look(t.Context(), now.Add(after)); err != nil {

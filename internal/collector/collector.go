@@ -25,6 +25,7 @@ import (
 	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/pki"
 	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/internal/metrics"
 )
 
 // Options are what a Collector is made of. All are required but Kubernetes.
@@ -44,6 +45,7 @@ type Options struct {
 // Collector is a running collector: its listeners are bound from New on.
 type Collector struct {
 	log        *slog.Logger
+	metrics    *metrics.Collector
 	sequencer  *merkle.Sequencer
 	watch      *ingest.Watch
 	grpc       *grpc.Server
@@ -56,11 +58,15 @@ type Collector struct {
 func New(ctx context.Context, o Options) (*Collector, error) {
 	signer := merkle.NewSigner(o.LogName, o.Key)
 	gate := access.NewGate(o.Store, time.Now, requestsPerSecond, requestBurst)
-	handler, err := httpHandler(o, gate, signer)
+	measured := metrics.NewCollector(o.Build)
+	handler, err := httpHandler(o, gate, signer, measured)
 	if err != nil {
 		return nil, err
 	}
-	c := &Collector{log: o.Logger, sequencer: merkle.NewSequencer(o.Store, signer, o.Logger), watch: ingest.NewWatch(o.Store, o.Logger)}
+	c := &Collector{
+		log: o.Logger, metrics: measured,
+		sequencer: merkle.NewSequencer(o.Store, signer, o.Logger), watch: ingest.NewWatch(o.Store, o.Logger, measured),
+	}
 	if c.rpc, err = listen(ctx, "listen", o.Listen); err != nil {
 		return nil, err
 	}
@@ -91,19 +97,19 @@ func (c *Collector) Addr() net.Addr { return c.rpc.Addr() }
 func (c *Collector) HTTPAddr() net.Addr { return c.plain.Addr() }
 
 func (c *Collector) newGRPCServer(o Options, gate *access.Gate) (*grpc.Server, error) {
-	cert, err := o.Authority.Server(o.Names)
-	if err != nil {
+	cert := pki.NewServerCertificate(o.Authority, o.Names)
+	if _, err := cert.Get(nil); err != nil {
 		return nil, err
 	}
-	s := ingest.NewServer(ingest.Options{Store: o.Store, Key: o.Key, Log: o.Logger, Appended: c.sequencer.Appended})
+	s := ingest.NewServer(ingest.Options{Store: o.Store, Key: o.Key, Log: o.Logger, Observer: c.metrics, Appended: c.sequencer.Appended})
 	server := grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(&tls.Config{
-			MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{cert},
+			MinVersion: tls.VersionTLS13, GetCertificate: cert.Get,
 			// A sidecar that enrols has no certificate yet; Ingest asks for one itself.
 			ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: o.Authority.Pool(),
 		})),
 		grpc.MaxRecvMsgSize(s.Limits.MaxMessage()),
-		grpc.ChainStreamInterceptor(recoverStream(o.Logger)), grpc.ChainUnaryInterceptor(recoverCall(o.Logger)),
+		grpc.ChainStreamInterceptor(recoverStream(o.Logger, c.metrics)), grpc.ChainUnaryInterceptor(recoverCall(o.Logger, c.metrics)),
 		grpc.MaxConcurrentStreams(16), // a connection is one sidecar's
 		grpc.ConnectionTimeout(10*time.Second),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),

@@ -13,6 +13,7 @@ import (
 	"github.com/signet-egress/signet/internal/collector/httpapi"
 	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/web"
+	"github.com/signet-egress/signet/internal/metrics"
 )
 
 // Budgets of one token: enough for people and for a dashboard, not for reading
@@ -23,7 +24,7 @@ const (
 )
 
 // httpHandler is what is served to people and their programs: API, pages, health.
-func httpHandler(o Options, gate *access.Gate, signer *merkle.Signer) (http.Handler, error) {
+func httpHandler(o Options, gate *access.Gate, signer *merkle.Signer, measured *metrics.Collector) (http.Handler, error) {
 	pub, ok := o.Key.Public().(ed25519.PublicKey)
 	if !ok {
 		return nil, errors.New("the signing key is not an Ed25519 key")
@@ -32,7 +33,7 @@ func httpHandler(o Options, gate *access.Gate, signer *merkle.Signer) (http.Hand
 	exporter := &audit.Exporter{Store: o.Store, Key: o.Key, Build: o.Build, Now: time.Now}
 	api := httpapi.New(httpapi.Config{
 		Store: o.Store, Prover: prover, Exporter: exporter, Gate: gate, Key: pub, LogKey: signer.VerifierKey,
-		Seal: sealOf(o.Key), Now: time.Now, Logger: o.Logger, Observer: unobserved{},
+		Seal: sealOf(o.Key), Now: time.Now, Logger: o.Logger, Observer: measured,
 	})
 	pages, err := web.New(web.Config{
 		Store: o.Store, Prover: prover, Exporter: exporter, Gate: gate, LogKey: signer.VerifierKey,
@@ -50,6 +51,7 @@ func httpHandler(o Options, gate *access.Gate, signer *merkle.Signer) (http.Hand
 		}
 		_, _ = w.Write([]byte("ok\n"))
 	})
+	mux.Handle("GET /metrics", measured.Handler())
 	mux.Handle("/v1/", api)
 	mux.Handle("/.well-known/", api)
 	mux.Handle("/", pages)
@@ -63,9 +65,3 @@ func sealOf(key ed25519.PrivateKey) []byte {
 	mac.Write([]byte("signet collector seal"))
 	return mac.Sum(nil)
 }
-
-// unobserved counts nothing.
-type unobserved struct{}
-
-// Answered implements httpapi.Observer.
-func (unobserved) Answered(string, int, time.Duration) {}

@@ -11,9 +11,9 @@ import (
 	"github.com/signet-egress/signet/internal/collector/store/sqlite"
 )
 
-// errDatabase says what a DATABASE_URL may be. It does not repeat the one that is
+// ErrDatabase says what a DATABASE_URL may be. It does not repeat the one that is
 // wrong, since that may hold a password.
-var errDatabase = errors.New("DATABASE_URL: want postgres://USER@HOST/DATABASE or sqlite:PATH")
+var ErrDatabase = errors.New("DATABASE_URL: want postgres://USER@HOST/DATABASE or sqlite:PATH")
 
 // OpenStore opens the store that a DATABASE_URL names. The tables of PostgreSQL
 // must be there; those of SQLite, which nobody else owns, are brought up to date.
@@ -25,7 +25,7 @@ func OpenStore(ctx context.Context, url string) (store.Store, error) {
 	case scheme == "sqlite" && path != "":
 		return opened(sqlite.Open(ctx, path))
 	}
-	return nil, errDatabase
+	return nil, ErrDatabase
 }
 
 // opened makes a nil pointer a nil interface.

@@ -31,7 +31,7 @@ func TestRate(t *testing.T) {
 		defer pg.Close()
 	}
 	w := start(t, open(t, newDatabase(t, pg)))
-	records := max(*rateWanted*5/4, 2500) * *rateSeconds
+	records := max(*rateWanted*2, 2500) * *rateSeconds
 	senders := make([]*sender, sidecars)
 	for i := range senders {
 		senders[i] = newSender(w, records/sidecars, size)

@@ -205,42 +205,45 @@ func TestHops(t *testing.T) {
 	}
 }
 
-const (
-	docsFile  = "../../docs/metrics.md"
-	docsBegin = "<!-- from internal/metrics; go test ./internal/metrics -update -->\n"
-	docsEnd   = "<!-- end -->\n"
-)
+const docsEnd = "<!-- end -->\n"
 
-// TestDocs holds docs/metrics.md against the definitions: each metric with its
-// type, labels and meaning, and each label with its values.
+// TestDocs holds docs/metrics.md and docs/collector.md against the definitions:
+// each metric with its type, labels and meaning, and each label with its values.
 func TestDocs(t *testing.T) {
-	page, err := os.ReadFile(docsFile)
+	holdDocs(t, "../../docs/metrics.md", reference(t, New("").Definitions(), Meanings()))
+	holdDocs(t, "../../docs/collector.md", reference(t, NewCollector("").Definitions(), CollectorMeanings()))
+}
+
+func holdDocs(t *testing.T, file, reference string) {
+	t.Helper()
+	const begin = "<!-- from internal/metrics; go test ./internal/metrics -update -->\n"
+	page, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, rest, ok := bytes.Cut(page, []byte(docsBegin))
+	before, rest, ok := bytes.Cut(page, []byte(begin))
 	_, after, closed := bytes.Cut(rest, []byte(docsEnd))
 	if !ok || !closed {
-		t.Fatalf("%s lacks the marks %q and %q", docsFile, docsBegin, docsEnd)
+		t.Fatalf("%s lacks the marks %q and %q", file, begin, docsEnd)
 	}
-	want := bytes.Join([][]byte{before, []byte(docsBegin), []byte(reference(t)), []byte(docsEnd), after}, nil)
+	want := bytes.Join([][]byte{before, []byte(begin), []byte(reference), []byte(docsEnd), after}, nil)
 	if *update {
-		if err := os.WriteFile(docsFile, want, 0o600); err != nil {
+		if err := os.WriteFile(file, want, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
 	if !bytes.Equal(page, want) {
-		t.Errorf("%s is behind the code: run go test ./internal/metrics -update", docsFile)
+		t.Errorf("%s is behind the code: run go test ./internal/metrics -update", file)
 	}
 }
 
-func reference(t *testing.T) string {
+func reference(t *testing.T, definitions []Definition, meanings map[string]string) string {
 	t.Helper()
 	var b strings.Builder
 	used := make(map[string]bool)
 	b.WriteString("\n| metric | type | labels | meaning |\n|---|---|---|---|\n")
-	for _, d := range New("").Definitions() {
+	for _, d := range definitions {
 		var labels []string
 		for _, label := range d.Labels {
 			used[label] = true
@@ -248,7 +251,6 @@ func reference(t *testing.T) string {
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.Name, d.Type, strings.Join(labels, " "), d.Help)
 	}
-	meanings := Meanings()
 	if documented, inUse := slices.Sorted(maps.Keys(meanings)), slices.Sorted(maps.Keys(used)); !slices.Equal(documented, inUse) {
 		t.Errorf("\nlabels documented %q\n          in use %q", documented, inUse)
 	}

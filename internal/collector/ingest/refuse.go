@@ -14,7 +14,7 @@ import (
 // refuse is a refusal of the message at hand. It is counted, and logged once a
 // stream and code, since a sidecar that sends one bad batch sends it again.
 func (c *chain) refuse(ctx context.Context, code api.Refusal_Code, seq int64, why error) *api.ShipResponse {
-	c.server.Observer.Refused(code)
+	c.server.Observer.Refused(code.String())
 	if !c.logged[code] {
 		c.logged[code] = true
 		c.server.Log.WarnContext(ctx, "refused what a sidecar sent", "tenant", c.who.Tenant, "chain", c.who.Chain,
@@ -96,7 +96,7 @@ func (c *chain) signedHere(ctx context.Context, r receipts.Record) error {
 }
 
 func (c *chain) raise(ctx context.Context, kind store.AlarmKind, seq int64, message string) error {
-	return raise(ctx, c.server.Store, c.server.Log, c.who.Tenant, store.Alarm{
+	return raise(ctx, c.server.Store, c.server.Log, c.server.Observer, c.who.Tenant, store.Alarm{
 		Kind: kind, Chain: c.who.Chain, Seq: seq, Message: message, Raised: time.Now(),
 	})
 }

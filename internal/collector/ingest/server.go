@@ -68,8 +68,9 @@ type Observer interface {
 	Stream(open bool)
 	Committed(records int, took time.Duration)
 	Repeated(records int) // stored already, and acknowledged again
-	Refused(code api.Refusal_Code)
+	Refused(code string)
 	Gap()
+	Alarm(kind string) // that was not open before
 }
 
 // Server is the Ingest service.
@@ -179,5 +180,6 @@ type silent struct{}
 func (silent) Stream(bool)                  {}
 func (silent) Committed(int, time.Duration) {}
 func (silent) Repeated(int)                 {}
-func (silent) Refused(api.Refusal_Code)     {}
+func (silent) Refused(string)               {}
 func (silent) Gap()                         {}
+func (silent) Alarm(string)                 {}

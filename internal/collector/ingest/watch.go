@@ -35,12 +35,16 @@ const (
 type Watch struct {
 	store Watched
 	log   *slog.Logger
+	to    Observer
 	seen  map[string]time.Time // by tenant: silence since before is known
 }
 
-// NewWatch returns a Watch, which works while Run does.
-func NewWatch(s Watched, log *slog.Logger) *Watch {
-	return &Watch{store: s, log: log, seen: make(map[string]time.Time)}
+// NewWatch returns a Watch, which works while Run does. The Observer may be nil.
+func NewWatch(s Watched, log *slog.Logger, to Observer) *Watch {
+	if to == nil {
+		to = silent{}
+	}
+	return &Watch{store: s, log: log, to: to, seen: make(map[string]time.Time)}
 }
 
 // Run looks now and then, until ctx ends.
@@ -118,7 +122,7 @@ func (w *Watch) each(ctx context.Context, tenant string, q store.ChainQuery, ala
 		for i := range found {
 			a := alarm(&found[i])
 			a.Chain = found[i].ID
-			if err := raise(ctx, w.store, w.log, tenant, a); err != nil {
+			if err := raise(ctx, w.store, w.log, w.to, tenant, a); err != nil {
 				return err
 			}
 		}
@@ -134,8 +138,8 @@ type raiser interface {
 	Raise(ctx context.Context, tenant string, a store.Alarm) (bool, error)
 }
 
-// raise opens an alarm, and logs it where it was not open before.
-func raise(ctx context.Context, s raiser, log *slog.Logger, tenant string, a store.Alarm) error {
+// raise opens an alarm, and counts and logs it where it was not open before.
+func raise(ctx context.Context, s raiser, log *slog.Logger, to Observer, tenant string, a store.Alarm) error {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return err
@@ -143,6 +147,7 @@ func raise(ctx context.Context, s raiser, log *slog.Logger, tenant string, a sto
 	a.ID = id.String()
 	raised, err := s.Raise(ctx, tenant, a)
 	if raised {
+		to.Alarm(string(a.Kind))
 		log.ErrorContext(ctx, "alarm", "tenant", tenant, "chain", a.Chain, "kind", string(a.Kind), "seq", a.Seq, "why", a.Message)
 	}
 	return err

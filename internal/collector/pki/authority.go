@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/signet-egress/signet/internal/durable"
@@ -129,6 +130,34 @@ func (a *Authority) Server(names []string) (tls.Certificate, error) {
 		return tls.Certificate{}, err
 	}
 	return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}, nil
+}
+
+// ServerCertificate is a server certificate that is replaced before it expires.
+type ServerCertificate struct {
+	authority *Authority
+	names     []string
+
+	mu      sync.Mutex
+	current *tls.Certificate
+}
+
+// NewServerCertificate returns one for names, which may be IP addresses.
+func NewServerCertificate(a *Authority, names []string) *ServerCertificate {
+	return &ServerCertificate{authority: a, names: names}
+}
+
+// Get is for tls.Config.GetCertificate.
+func (s *ServerCertificate) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == nil || time.Until(s.current.Leaf.NotAfter) < serverLifetime/3 {
+		cert, err := s.authority.Server(s.names)
+		if err != nil {
+			return nil, err
+		}
+		s.current = &cert
+	}
+	return s.current, nil
 }
 
 // Client issues the certificate of a sidecar. The serial number is the

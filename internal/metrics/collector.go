@@ -1,0 +1,106 @@
+package metrics
+
+import (
+	"net/http"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Collector is one collector's measurements. Tenants are no label: there may be
+// thousands of them, and the store knows what each has sent.
+type Collector struct {
+	streams             prometheus.Gauge
+	committed, repeated prometheus.Counter
+	commit              prometheus.Observer
+	refused, alarms     *prometheus.CounterVec
+	gaps, faults        prometheus.Counter
+	answers             *prometheus.CounterVec
+	answer              *prometheus.HistogramVec
+
+	registry    *prometheus.Registry
+	definitions []Definition
+}
+
+// NewCollector makes the metrics of a collector of the given version.
+func NewCollector(build string) *Collector {
+	d := &definer{registry: prometheus.NewRegistry()}
+	records := d.counter("ingest_records_total", "Records that sidecars sent: committed now, or stored before and acknowledged again.", "result")
+	c := &Collector{
+		streams:   d.gauge("ingest_streams_open", "Streams of sidecars that are open now.").WithLabelValues(),
+		committed: records.WithLabelValues("committed"),
+		repeated:  records.WithLabelValues("repeated"),
+		commit:    d.histogram("ingest_commit_duration_seconds", "One transaction of a batch, its commit included.", commitBuckets()).WithLabelValues(),
+		refused:   d.counter("ingest_refused_total", "Messages of sidecars that were refused.", "code"),
+		gaps:      d.counter("ingest_gaps_total", "Batches that were not taken, since records before them are missing.").WithLabelValues(),
+		alarms:    d.counter("alarms_total", "Alarms that were raised and were not open before.", "kind"),
+		faults:    d.counter("panics_total", "Streams and calls that a fault in the collector ended; each is a bug.").WithLabelValues(),
+		answers:   d.counter("api_answers_total", "Answers of the HTTP API.", "endpoint", "status_code"),
+		answer:    d.histogram("api_answer_duration_seconds", "From a request of the HTTP API to the end of its answer.", lookupBuckets(), "endpoint"),
+	}
+	d.gauge("build_info", "Always 1; what is running.", "version", "go_version").WithLabelValues(build, runtime.Version()).Set(1)
+	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	c.registry, c.definitions = d.registry, d.definitions
+	return c
+}
+
+// Handler serves the metrics to Prometheus.
+func (c *Collector) Handler() http.Handler {
+	return promhttp.HandlerFor(c.registry, promhttp.HandlerOpts{Registry: c.registry, EnableOpenMetrics: true})
+}
+
+// Definitions lists the collector's own metrics in the order of their making.
+func (c *Collector) Definitions() []Definition { return c.definitions }
+
+// Stream tells that a sidecar's stream was opened, or closed.
+func (c *Collector) Stream(open bool) {
+	if open {
+		c.streams.Inc()
+		return
+	}
+	c.streams.Dec()
+}
+
+// Committed tells of a batch's new records and their transaction.
+func (c *Collector) Committed(records int, took time.Duration) {
+	c.committed.Add(float64(records))
+	c.commit.Observe(took.Seconds())
+}
+
+// Repeated tells of records that were stored before.
+func (c *Collector) Repeated(records int) { c.repeated.Add(float64(records)) }
+
+// Refused tells of a message that was refused, by the protocol's code.
+func (c *Collector) Refused(code string) { c.refused.WithLabelValues(code).Inc() }
+
+// Gap tells of a batch with records missing before it.
+func (c *Collector) Gap() { c.gaps.Inc() }
+
+// Alarm tells of an alarm that was not open before.
+func (c *Collector) Alarm(kind string) { c.alarms.WithLabelValues(kind).Inc() }
+
+// Fault tells of a stream or call that a fault ended.
+func (c *Collector) Fault() { c.faults.Inc() }
+
+// Answered tells of an answer of the HTTP API; endpoint is one of its own.
+func (c *Collector) Answered(endpoint string, status int, took time.Duration) {
+	c.answers.WithLabelValues(endpoint, strconv.Itoa(status)).Inc()
+	c.answer.WithLabelValues(endpoint).Observe(took.Seconds())
+}
+
+// CollectorMeanings is Meanings for the collector's labels.
+func CollectorMeanings() map[string]string {
+	return map[string]string{
+		"code":        "`INVALID`, `FORK`, `IDENTITY`, `TOO_LARGE`, `RATE_LIMITED`, `ROLLBACK`",
+		"endpoint":    "an endpoint of the API, as openapi.yaml names it",
+		"go_version":  "of the Go toolchain",
+		"kind":        "`fork`, `rollback`, `gap`, `silent`, `clock`, `invalid`",
+		"result":      "`committed`, `repeated`",
+		"status_code": "of the answer",
+		"version":     "of the program",
+	}
+}
