@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,10 @@ import (
 func TestMain(m *testing.M) {
 	if dir := childDir(); dir != "" {
 		appendUntilKilled(dir)
+		return
+	}
+	if dir := os.Getenv(writeLogEnv); dir != "" {
+		writeLogScenario(dir)
 		return
 	}
 	goleak.VerifyTestMain(m)
