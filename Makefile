@@ -10,6 +10,7 @@ BENCH     ?= .
 BENCHTIME ?= 1s
 COUNT     ?= 1
 FUZZTIME  ?= 30s
+KILLS     ?= 1000
 IMAGE     ?= signet:dev
 
 .DEFAULT_GOAL := help
@@ -26,6 +27,7 @@ help: ## Show this list
 	@echo '    BENCHFLAGS=           of the run on whole proxies: go run ./test/bench -h'
 	@echo '    FUZZTIME=$(FUZZTIME)      how long each fuzz target runs; nightly, 10m'
 	@echo '    VULNDB=               a copy of the vulnerability database: a directory, or an address'
+	@echo '    KILLS=$(KILLS)            of a process that writes a journal, in make torture; 50 more of whole sidecars'
 
 .PHONY: demo
 demo: build ## Show the main job on this machine, on loopback only, and check it
@@ -45,7 +47,8 @@ test: .cache packages ## Run all tests with the race detector, in random order
 		-race -shuffle=on -timeout=20m $(PKG)
 
 .PHONY: torture
-torture: packages ## Run the long tests at full length: 50 kills, bodies of 1 GiB
+torture: packages ## Run the long tests at full length: KILLS kills, every crash state, bodies of 1 GiB
+	$(GO) test -count=1 -timeout=60m -run='^Test(Kill|WriteLog)$$' -v ./receipts/journal -journal.rounds=$(KILLS) -journal.states=0
 	$(GO) test -count=1 -timeout=60m -run='^Test(Kill|MemoryDoesNotGrowWithBodies)$$' -v ./test/e2e \
 		-e2e.kills=50 -e2e.bytes=$$((1 << 30))
 

@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +19,7 @@ func TestMain(m *testing.M) {
 		appendUntilKilled(dir)
 		return
 	}
-	if dir := os.Getenv(writeLogEnv); dir != "" {
+	if dir := writeLogDir(); dir != "" {
 		writeLogScenario(dir)
 		return
 	}

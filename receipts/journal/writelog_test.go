@@ -21,6 +21,8 @@ var states = flag.Int("journal.states", 150, "how many crash states of the write
 
 const writeLogEnv = "SIGNET_TEST_WRITE_LOG"
 
+func writeLogDir() string { return os.Getenv(writeLogEnv) }
+
 // writeLogScenario is the child of TestWriteLog: exchanges, sealing, pruning, an
 // acknowledgement, a checkpoint, an exchange that stays open. It says on stdout what has been
 // acknowledged: "F id seq" for a receipt.
@@ -176,7 +178,7 @@ var callForm = regexp.MustCompile(`^(\w+)\((.*)\)\s+= (-?\d+)`)
 // says.
 func parseCall(text, dir string) (c call, ok bool) {
 	m := callForm.FindStringSubmatch(text)
-	if m == nil || strings.HasPrefix(m[3], "-") {
+	if len(m) != 4 || strings.HasPrefix(m[3], "-") {
 		return c, false
 	}
 	c.name = m[1]

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -21,7 +22,7 @@ const workers = 64
 // receipt after the next start, whatever a client has seen the end of has one
 // that says so, and the chain verifies over all starts.
 func TestKill(t *testing.T) {
-	s := newSite(t, options{})
+	s := newSite(t, options{config: "journal: {seal_size: 100000}\n"}) // so that kills hit sealing too
 	l := newLedger(t, s)
 	for round := range *kills {
 		car := s.start()
@@ -50,6 +51,10 @@ func TestKill(t *testing.T) {
 		t.Errorf("at the end: %+v and %d open intents, after %d receipts", e.result, e.open, l.receipts)
 	}
 	s.verify(l.receipts)
+	sealed, err := filepath.Glob(s.path("data/*.jsonl.gz"))
+	if err != nil || len(sealed) < *kills {
+		t.Errorf("%d sealed files after %d kills, %v", len(sealed), *kills, err)
+	}
 	t.Logf("%d kills: %d receipts, %d of them unknown; %d requests seen, %d answers completed",
 		*kills, l.receipts, l.unknown, l.seen, l.completed)
 }
