@@ -260,7 +260,11 @@ func (x *exchange) pinHost(ctx context.Context) error {
 }
 
 func (x *exchange) describeNames(pin *resolver.Pin, rebound bool) {
-	x.receipt.Detail.DNS = &receipts.DNS{
+	x.receipt.Detail.DNS = dnsOf(pin, rebound)
+}
+
+func dnsOf(pin *resolver.Pin, rebound bool) *receipts.DNS {
+	return &receipts.DNS{
 		Resolver: cmp.Or(pin.Resolver, "literal"), Answers: addressTexts(pin.Addrs), CNAME: append([]string{}, pin.CNAME...),
 		TTL: int64(pin.TTL / time.Second), Rebound: rebound,
 	}

@@ -167,10 +167,17 @@ func (x *exchange) describeConn(route *Route) {
 			d.TLS = &receipts.TLS{Mode: "intercept", SNI: x.tunnel.hello.sni, ECH: x.tunnel.hello.ech}
 		}
 	}
+	if route.Conn.Remote.IsValid() {
+		x.remote = route.Conn.Remote
+	}
+	describe(d, route)
+}
+
+// describe notes the connection that a route led to, if there is one.
+func describe(d *receipts.Detail, route *Route) {
 	if !route.Conn.Remote.IsValid() {
 		return
 	}
-	x.remote = route.Conn.Remote
 	d.Forwarded = &receipts.ForwardedTo{PinnedIP: route.Conn.Remote.Addr().String(), Port: int64(route.Conn.Remote.Port())}
 	if state := route.Conn.TLS; state != nil {
 		d.TLS.Version, d.TLS.ALPN = tlsVersion(state.Version), state.NegotiatedProtocol

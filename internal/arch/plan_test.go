@@ -31,7 +31,7 @@ var plan = map[string]room{
 	"internal/sidecar": {
 		own: []string{
 			"internal/config", "internal/durable", "internal/metrics", "internal/payload", "internal/policy", "internal/ruleset", "internal/ship",
-			"invariants/facts", "proxy", "proxy/mitm", "receipts", "receipts/journal", "resolver",
+			"invariants/facts", "proxy", "proxy/mitm", "repair", "repair/openai", "receipts", "receipts/journal", "resolver",
 		},
 		modules: []string{"github.com/fsnotify/fsnotify", "golang.org/x/sync"},
 		tests:   []string{"github.com/coder/websocket", "go.etcd.io/bbolt", "golang.org/x/net/http2", "golang.org/x/sync"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +33,7 @@ func (l *loader) check(c *Config) {
 		source, _ := l.source("policy")
 		l.want("allowed_hosts", fmt.Errorf("is set beside policy, which is set by %s; keep one of them", source))
 	}
+	l.checkModel(&c.Model)
 	l.want("tenant", name(c.Tenant))
 	l.want("agent", name(c.Agent))
 	l.checkAgents(c.Agents)
@@ -49,6 +51,22 @@ func (l *loader) check(c *Config) {
 	}
 	l.want("log.level", oneOf(c.Log.Level, "debug", "info", "warn", "error"))
 	l.want("log.format", oneOf(c.Log.Format, "json", "text"))
+}
+
+func (l *loader) checkModel(m *Model) {
+	if m.URL == "" {
+		if m.Name != "" || m.KeyFile != "" || len(m.Addresses) > 0 {
+			l.want("model.url", errors.New("is empty, and the other settings of model need it"))
+		}
+		return
+	}
+	u, err := url.Parse(m.URL)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		l.want("model.url", fmt.Errorf("%q is not the URL of an API, such as https://api.openai.com/v1", m.URL))
+	}
+	if m.Name == "" {
+		l.want("model.name", errors.New("is empty; name the model as its endpoint does"))
+	}
 }
 
 func listener(address string) error {

@@ -65,6 +65,7 @@ type Config struct {
 	Journal  Journal  `mapstructure:"journal"`
 	Resolver Resolver `mapstructure:"resolver"`
 	TLS      TLS      `mapstructure:"tls"`
+	Model    Model    `mapstructure:"model"`
 
 	Checkpoints Checkpoints `mapstructure:"checkpoints"`
 	Collector   Collector   `mapstructure:"collector"`
@@ -251,6 +252,31 @@ type CA struct {
 
 	// Its key, PEM, not readable by others; with cert or not at all.
 	Key string `mapstructure:"key" unit:"path"`
+}
+
+// Model is asked to repair malformed bodies, where a contract says so.
+type Model struct {
+	// The root of an endpoint with OpenAI's chat completions, such as
+	// https://api.openai.com/v1. By default there is none, and nothing is asked. It
+	// need not be in the policy: what goes there is Signet's own, with receipts that
+	// say so, and never a value of a body.
+	URL string `mapstructure:"url" unit:"URL"`
+
+	// The model, as the endpoint names it.
+	Name string `mapstructure:"name" unit:"name"`
+
+	// A file that holds the endpoint's API key. By default the key is taken from the
+	// environment, OPENAI_API_KEY.
+	KeyFile string `mapstructure:"key_file" unit:"path"`
+
+	// Blocks of special addresses in which the endpoint may be, as addresses.allow
+	// of a policy has them, and for the endpoint alone.
+	Addresses []netip.Prefix `mapstructure:"addresses" unit:"list of address ranges"`
+
+	// The most tokens (fallback units) that repair may use in a calendar month of
+	// UTC. A body that would need more is refused with FU_QUOTA_EXCEEDED, before the
+	// model is asked. 0 asks nothing: a budget is the operator's to give.
+	MonthlyTokens int `mapstructure:"monthly_tokens" default:"0" min:"0" max:"1000000000000" unit:"tokens"`
 }
 
 // Log is what is logged, to standard error.

@@ -48,6 +48,7 @@ func TestDefaults(t *testing.T) {
 		Agent:           "default",
 		Agents:          []Agent{},
 		Resolver:        Resolver{Upstreams: []string{}, Zones: []Zone{}, DNSSEC: "off", NAT64: []netip.Prefix{}, Hosts: []Host{}, Timeout: 5 * time.Second, CacheSize: 4096},
+		Model:           Model{Addresses: []netip.Prefix{}},
 		TLS:             TLS{ExtraRoots: []string{}},
 		Log:             Log{Level: "info", Format: "json"},
 		Journal:         Journal{SealSize: 16e6, SealAge: 24 * time.Hour, RetentionAge: 8760 * time.Hour, RetentionSize: 6e9, HighWater: 8e9, HardMark: 10e9},
@@ -107,6 +108,7 @@ timeouts: {request_header: 1s, dial: 2s, tls_handshake: 3s, client_hello: 4s, re
 journal: {seal_size: 1000000, seal_age: 1h, retention_age: 720h, retention_size: 1000000000, high_water: 2000000000, hard_mark: 3000000000}
 max_payload_size: 64000000
 shutdown_timeout: 1m30s
+model: {url: "https://model.example/v1", name: tiny, key_file: model.key, addresses: [10.30.0.0/16], monthly_tokens: 100000}
 checkpoints: {records: 500, interval: 10s}
 collector: {address: "collector.example:8443", ca_file: collector-ca.pem, token_file: /run/token, addresses: [10.96.0.0/12], drain_timeout: 10s}
 `)
@@ -118,8 +120,12 @@ collector: {address: "collector.example:8443", ca_file: collector-ca.pem, token_
 		Policy:       filepath.Join(dir, "policies"),
 		AllowedHosts: []string{},
 		Key:          "/etc/signet/key.pem",
-		Tenant:       "acme",
-		Agent:        "billing-agent",
+		Model: Model{
+			URL: "https://model.example/v1", Name: "tiny", KeyFile: filepath.Join(dir, "model.key"),
+			Addresses: []netip.Prefix{netip.MustParsePrefix("10.30.0.0/16")}, MonthlyTokens: 100000,
+		},
+		Tenant: "acme",
+		Agent:  "billing-agent",
 		Agents: []Agent{
 			{Name: "billing", Keys: []APIKey{{ID: "billing-1", SHA256: Digest(bytes.Repeat([]byte{0x0a}, 32))}, {ID: "billing-2", SHA256: Digest(bytes.Repeat([]byte{0xff}, 32))}}},
 			{Name: "reader", Keys: []APIKey{{ID: "reader-1", SHA256: Digest(bytes.Repeat([]byte{0x11}, 32))}}},
@@ -191,6 +197,11 @@ var samples = map[string][2]string{
 	"tls.extra_roots":          {"/a.pem,/b.pem", "/c.pem"},
 	"tls.ca.cert":              {"/a.pem", "/b.pem"},
 	"tls.ca.key":               {"/a.key", "/b.key"},
+	"model.url":                {"https://api.openai.com/v1", "http://127.0.0.1:8000/v1"},
+	"model.name":               {"gpt-5-nano", "other"},
+	"model.key_file":           {"/a", "/b"},
+	"model.addresses":          {"127.0.0.1/32", "10.0.0.0/8, fd00::/8"},
+	"model.monthly_tokens":     {"1", "2"},
 	"checkpoints.records":      {"1", "2"},
 	"checkpoints.interval":     {"1s", "2s"},
 	"collector.address":        {"a.example:1", "b.example:2"},
@@ -272,6 +283,12 @@ func beside(key, path string) string {
 		return "    cert: " + path + "\n"
 	case "collector.address":
 		return "  ca_file: " + path + "\n  token_file: " + path + "\n"
+	case "model.url":
+		return "  name: x\n"
+	case "model.name":
+		return "  url: https://x.example/v1\n"
+	case "model.key_file", "model.addresses":
+		return "  url: https://x.example/v1\n  name: x\n"
 	}
 	return ""
 }
@@ -280,6 +297,8 @@ func caBeside(key string) map[string]any {
 	switch key {
 	case "tls.ca.cert", "tls.ca.key":
 		return map[string]any{"tls.ca.cert": "/y", "tls.ca.key": "/y"}
+	case "model.url", "model.name", "model.key_file", "model.addresses":
+		return map[string]any{"model.url": "https://y.example", "model.name": "y"}
 	}
 	return nil
 }

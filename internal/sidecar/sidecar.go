@@ -99,6 +99,9 @@ func New(ctx context.Context, o Options) (_ *Sidecar, err error) {
 	if s.proxy, err = s.newProxy(); err != nil {
 		return nil, err
 	}
+	if err := s.openModel(); err != nil {
+		return nil, err
+	}
 	if s.shipper, err = s.newShipper(); err != nil {
 		return nil, err
 	}
@@ -292,6 +295,10 @@ func (s *Sidecar) decideBy(set *ruleset.Set) error {
 // newGuard closes Signet's own ports and the machine's own addresses, whatever
 // the policy's holes are.
 func (s *Sidecar) newGuard(set *ruleset.Set) (*resolver.Guard, error) {
+	return s.guardFor(set.Policy.Holes())
+}
+
+func (s *Sidecar) guardFor(holes []netip.Prefix) (*resolver.Guard, error) {
 	var own []netip.AddrPort
 	for _, l := range s.listeners() {
 		ap, err := netip.ParseAddrPort(l.Addr().String())
@@ -304,7 +311,7 @@ func (s *Sidecar) newGuard(set *ruleset.Set) (*resolver.Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	return resolver.NewGuard(set.Policy.Holes(), own, local).WithNAT64(s.config.Resolver.NAT64), nil
+	return resolver.NewGuard(holes, own, local).WithNAT64(s.config.Resolver.NAT64), nil
 }
 
 func localAddresses() ([]netip.Addr, error) {

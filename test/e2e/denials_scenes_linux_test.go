@@ -166,8 +166,12 @@ var denials = map[policy.Reason]*scene{
 	policy.PayloadMalformed:      posting(`{"amount":12.50,"currency":"EUR","amount":125}`),
 	policy.PayloadNotInspectable: {options: contractOptions, asks: sending("amount=12.50", nil)},
 	policy.RepairRefused:         posting(`{"currency":"EUR","amount":12`),
-	policy.SchemaInvalid:         posting(`{"amount":"12.50","currency":"Euro"}`),
-	policy.InvariantViolated:     posting(`{"amount":10001,"currency":"EUR"}`),
+	policy.FUQuotaExceeded: {
+		options: options{rules: modelRules, config: "model: {url: 'http://127.0.0.1:9/v1', name: tiny, addresses: [127.0.0.1/32], monthly_tokens: 1}"},
+		asks:    sending(`{"amount" 12.50}`, jsonType),
+	},
+	policy.SchemaInvalid:     posting(`{"amount":"12.50","currency":"Euro"}`),
+	policy.InvariantViolated: posting(`{"amount":10001,"currency":"EUR"}`),
 	policy.OriginalMissing: {
 		options: options{rules: originalContract, schemas: map[string]string{}},
 		asks:    sending(`{"order":"PO-7","amount":12.50}`, jsonType),
