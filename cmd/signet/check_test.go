@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
 
 	"github.com/signet-egress/signet/internal/testkit/goldenfile"
@@ -12,8 +13,15 @@ import (
 // signet runs a command line and returns what a person sees of it.
 func signet(t *testing.T, args ...string) string {
 	t.Helper()
+	return signetWith(t, nil, args...)
+}
+
+// signetWith runs the program with a standard input.
+func signetWith(t *testing.T, in io.Reader, args ...string) string {
+	t.Helper()
 	var out bytes.Buffer
 	root := newRootCommand()
+	root.SetIn(in)
 	root.SetOut(&out)
 	root.SetErr(&out)
 	root.SetArgs(args)

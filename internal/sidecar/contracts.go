@@ -114,7 +114,7 @@ func (o payloadMetrics) Inspected(c *payload.Contract, r *payload.Result) {
 	var worked time.Duration
 	for _, s := range r.Stages {
 		o.m.Stage(s.Name, s.Took)
-		if s.Name != "read" {
+		if s.Name != "read" && s.Name != "repair" { // a repair is part of parse
 			worked += s.Took
 		}
 	}
