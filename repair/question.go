@@ -110,6 +110,8 @@ func mayBeside(before, t token, named bool) error {
 		return refuse(t.start, MissingValue, "")
 	case before.kind == tokenComma && t.kind == tokenComma:
 		return refuse(t.start, MisplacedComma, "")
+	case !named && mayBeShifted(before, t):
+		return refuse(t.start, TwoReadings, "a string side by side with a bracket")
 	case !text(before) || !text(t):
 		return nil
 	case before.kind == tokenWord && t.kind == tokenWord:

@@ -96,6 +96,8 @@ func TestRefused(t *testing.T) {
 		{"Infinity", `[-Infinity]`, 1, NotALiteral},
 		{"two strings", `["a" "b"]`, 5, TwoReadings},
 		{"two strings, doubled quotes", `{"a":"x""b":1}`, 8, TwoReadings},
+		{"quotes shifted", `[","[1,2]",true,pay",]`, 4, TwoReadings},
+		{"quotes shifted, behind", `[["a"]",true,b",]`, 6, TwoReadings},
 		{"quotes inside", `{"a":"say "hi" now"}`, 11, BareWord},
 		{"an apostrophe", `{'a':'it's'}`, 10, CutString},
 		{"typographic quotes, mixed", `["a", “b"c”]`, 6, TwoReadings},

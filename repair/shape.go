@@ -142,6 +142,9 @@ func mayFollow(before, t token, isKey bool) error {
 	case t.kind == tokenComma && (before.kind == 0 || before.kind == tokenOpen || before.kind == tokenComma):
 		return refuse(t.start, MisplacedComma, "")
 	}
+	if !isKey && mayBeShifted(before, t) {
+		return refuse(t.start, TwoReadings, "a string side by side with a bracket: its quotes may be its neighbours'")
+	}
 	if !before.scalar() || !t.scalar() && t.kind != tokenWord {
 		return nil
 	}
@@ -154,6 +157,14 @@ func mayFollow(before, t token, isKey bool) error {
 		return refuse(t.start, TwoReadings, "two strings without a comma: some languages join them")
 	}
 	return nil
+}
+
+// mayBeShifted tells whether a string stands beside a bracket without a comma or
+// white space, as it does where two quotes are lost and the ones between them
+// pair up the other way.
+func mayBeShifted(before, t token) bool {
+	return before.end == t.start &&
+		(before.kind == tokenString && t.kind == tokenOpen || before.kind == tokenClose && t.kind == tokenString)
 }
 
 func isValue(t token, keyed bool) error {
