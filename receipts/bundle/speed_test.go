@@ -19,14 +19,15 @@ import (
 
 var speedRecords = flag.Int("speed.records", 10_000, "records that BenchmarkSpeed measures with, and a tenth of the most that it measures memory with")
 
-// typical adds a receipt as an intercepted exchange leaves it, in traces of 8.
+// typical adds a receipt as an intercepted exchange leaves it, in as many traces as
+// a verifier remembers.
 func (c *chain) typical() {
 	n := len(c.lines)
 	c.lines = append(c.lines[:0], nil) // only the last is kept
 	size, status := int64(812+n%4000), int64(200)
 	salt := receipts.Hash(fmt.Append(nil, c.head.Chain.Seq))
 	c.add(&receipts.Receipt{
-		ReceiptID: uuid(int(c.head.Chain.Seq)), TraceID: fmt.Sprintf("4bf92f3577b34da6a3ce%012x", c.head.Chain.Seq/8), Tenant: "acme", Agent: "billing-agent",
+		ReceiptID: uuid(int(c.head.Chain.Seq)), TraceID: fmt.Sprintf("4bf92f3577b34da6a3ce%012x", c.head.Chain.Seq%receipts.MaxTraces), Tenant: "acme", Agent: "billing-agent",
 		Outcome: receipts.Forwarded, Count: 1, Usage: receipts.Usage{VEX: 1},
 		Policy: receipts.Policy{Allowed: true, Reason: "ok", Rule: "openai", Mode: "enforce", Version: receipts.Hash(nil)},
 		Detail: &receipts.Detail{
