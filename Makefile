@@ -26,12 +26,13 @@ help: ## Show this list
 	@echo '    BENCH=$(BENCH) BENCHTIME=$(BENCHTIME) COUNT=$(COUNT)   as go test knows them'
 	@echo '    BENCHFLAGS=           of the run on whole proxies: go run ./test/bench -h'
 	@echo '    FUZZTIME=$(FUZZTIME)      how long each fuzz target runs; nightly, 10m'
+	@echo '    DEMOFLAGS=            of the demonstration: --stay leaves the collector running, to look at'
 	@echo '    VULNDB=               a copy of the vulnerability database: a directory, or an address'
 	@echo '    KILLS=$(KILLS)            of a process that writes a journal, in make torture; 50 more of whole sidecars'
 
 .PHONY: demo
-demo: build ## Show the main job on this machine, on loopback only, and check it
-	@$(BIN)/signet demo
+demo: build ## Show the main job on this machine, on loopback only, and check it (DEMOFLAGS)
+	@$(BIN)/signet demo --second-verifier docs/verify/signet_verify.py $(DEMOFLAGS)
 
 .PHONY: picture
 picture: build ## Draw the README's picture of what make demo shows

@@ -58,7 +58,7 @@ tls: {extra_roots: [upstream-ca.pem]}
 // stage is everything around the scripted agent: upstreams, DNS and the sidecar,
 // each a real one, on loopback.
 type stage struct {
-	dir    string // signet.yaml, policy.yaml, upstream-ca.pem and data
+	dir    string // signet.yaml, policy.yaml, upstream-ca.pem, and what the processes keep
 	binary string
 
 	ca         *peers.CA
@@ -66,13 +66,18 @@ type stage struct {
 	dns        *peers.DNS
 	tripwire   *peers.Tripwire // where nothing may connect; nil where the system has no 127.0.0.2
 
-	sidecar *peers.Process
-	proxy   *url.URL
-	roots   *x509.CertPool // what the agent trusts
+	collector *demoCollector // nil: there is none
+	sidecar   *peers.Process
+	proxy     *url.URL
+	roots     *x509.CertPool // what the agent trusts
 }
 
-func openStage(ctx context.Context, binary, dir, policy string) (*stage, error) {
+// openStage opens it without a collector where that program's path is "".
+func openStage(ctx context.Context, binary, collector, dir, policy string) (*stage, error) {
 	s := &stage{dir: dir, binary: binary}
+	if collector != "" {
+		s.collector = &demoCollector{binary: collector, data: s.path("collector")}
+	}
 	if err := s.open(ctx, policy); err != nil {
 		s.close()
 		return nil, err
@@ -84,9 +89,16 @@ func (s *stage) open(ctx context.Context, policy string) error {
 	if err := s.openPeers(); err != nil {
 		return err
 	}
+	config := fmt.Sprintf(demoConfig, s.dns.URL())
+	if s.collector != nil {
+		if err := s.collector.start(ctx, s.path("enrol-token")); err != nil {
+			return err
+		}
+		config += fmt.Sprintf(demoCollectorConfig, s.collector.listen)
+	}
 	for name, text := range map[string]string{
 		"policy.yaml":     fmt.Sprintf(policy, s.api.Port(), s.files.Port()),
-		"signet.yaml":     fmt.Sprintf(demoConfig, s.dns.URL()),
+		"signet.yaml":     config,
 		"upstream-ca.pem": string(s.ca.PEM()),
 	} {
 		if err := os.WriteFile(s.path(name), []byte(text), 0o600); err != nil {
@@ -182,6 +194,9 @@ func (s *stage) stopSidecar(ctx context.Context) error {
 func (s *stage) close() {
 	if s.sidecar != nil {
 		s.sidecar.Kill()
+	}
+	if s.collector != nil {
+		s.collector.close()
 	}
 	for _, u := range []*peers.Upstream{s.api, s.files} {
 		if u != nil {

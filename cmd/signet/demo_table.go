@@ -14,10 +14,11 @@ import (
 
 // playbill is the outcome of the demonstration.
 type playbill struct {
-	Lines    []*line `json:"lines"`
-	Verified string  `json:"verified,omitempty"` // as signet verify says it
-	Error    string  `json:"error,omitempty"`    // what went wrong besides the lines
-	Passed   bool    `json:"passed"`
+	Lines     []*line  `json:"lines"`
+	Verified  string   `json:"verified,omitempty"`  // as signet verify says it
+	Collector *shipped `json:"collector,omitempty"` // nil: there is none
+	Error     string   `json:"error,omitempty"`     // what went wrong besides the lines
+	Passed    bool     `json:"passed"`
 }
 
 // line is one scene, as it was and as it must be.
@@ -125,7 +126,7 @@ func (p *playbill) conclude(err error) {
 
 func (p *playbill) table(style style, kept string) string {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "An agent behind Signet: two TLS upstreams, a DNS server and the sidecar, all on loopback.\n\n")
+	fmt.Fprintf(&b, "An agent behind Signet: two TLS upstreams, a DNS server, the sidecar and a collector, all on loopback.\n\n")
 	tried, happened := len("TRIED"), len("HAPPENED")
 	for _, l := range p.Lines {
 		tried, happened = max(tried, utf8.RuneCountInString(l.Tried)), max(happened, utf8.RuneCountInString(l.Happened))
@@ -149,8 +150,14 @@ func (p *playbill) table(style style, kept string) string {
 	if p.Verified != "" {
 		fmt.Fprintln(&b, style.paint(green, p.Verified))
 	}
+	switch {
+	case p.Collector == nil && p.Error == "":
+		fmt.Fprintln(&b, "No collector: there is no signet-collector beside signet; make build makes both.")
+	case p.Error == "":
+		b.WriteString(style.paint(green, strings.TrimSuffix(p.Collector.describe(), "\n")) + "\n")
+	}
 	if kept == "" {
-		fmt.Fprintln(&b, "To look at the receipts: signet demo --keep DIR, then signet receipts --data DIR/data")
+		fmt.Fprintln(&b, "To look at the receipts: signet demo --keep DIR, then signet receipts --data DIR/data; at the collector's pages: signet demo --stay")
 	} else {
 		fmt.Fprintf(&b, "To look at the receipts: signet receipts --data %s\n", filepath.Join(kept, "data"))
 	}

@@ -6,21 +6,25 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	"github.com/signet-egress/signet/internal/testkit"
+	"github.com/signet-egress/signet/internal/testkit/peers"
 )
 
 // runDemo runs signet demo as anybody would, with more environment.
 func runDemo(t *testing.T, env []string, args ...string) string {
 	t.Helper()
+	testkit.BuildCollector(t) // into the same directory
 	cmd := exec.CommandContext(t.Context(), testkit.BuildSignet(t), append([]string{"demo"}, args...)...)
 	cmd.Env = append(append(os.Environ(), "NO_COLOR=", "CLICOLOR_FORCE="), env...)
 	output, err := cmd.CombinedOutput()
@@ -38,6 +42,8 @@ var demoVaries = []struct {
 	{regexp.MustCompile(`sha256:[0-9a-f]{64}`), "sha256:HASH"},
 	{regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`), "UUID"},
 	{regexp.MustCompile(`(?m)\b[0-9a-f]{8}$`), "RECEIPT"},
+	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "127.0.0.1:PORT"},
+	{regexp.MustCompile(`signet_[A-Za-z0-9_-]{43}`), "signet_TOKEN"},
 }
 
 func maskDemo(output string) string {
@@ -66,7 +72,7 @@ func TestDemoJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(runDemo(t, nil, "--json")), &got); err != nil {
 		t.Fatal(err)
 	}
-	if !got.Passed || len(got.Lines) != len(scenes) || !strings.HasPrefix(got.Verified, fmt.Sprintf("verified: %d receipts, ", len(scenes))) {
+	if !got.Passed || len(got.Lines) != len(scenes) || got.Collector == nil || got.Collector.Receipts != len(scenes) || !strings.HasPrefix(got.Verified, fmt.Sprintf("verified: %d receipts, ", len(scenes))) {
 		t.Errorf("%+v", got)
 	}
 }
@@ -84,6 +90,52 @@ func TestDemoKeeps(t *testing.T) {
 	}
 	if out := signet(t, "demo", "--keep", dir); !strings.Contains(out, "is not empty") || !strings.HasSuffix(out, "exit status 2\n") {
 		t.Error(out)
+	}
+}
+
+func TestDemoHasASecondOpinion(t *testing.T) {
+	const script = "../../docs/verify/signet_verify.py"
+	dir := filepath.Join(t.TempDir(), "kept")
+	out := runDemo(t, nil, "--keep", dir, "--second-verifier", script)
+	again := testkit.PythonFile(t, "python3-cryptography", "cryptography", script, filepath.Join(dir, "bundle.zip")) // skips without it
+	if again.ExitCode != 0 || !strings.Contains(out, fmt.Sprintf("the second verifier: verified: %d receipts, ", len(scenes))) {
+		t.Errorf("%s\n%+v", out, again)
+	}
+}
+
+// --stay leaves the collector to be looked at until an interrupt, and then ends
+// as well as ever.
+func TestDemoStays(t *testing.T) {
+	testkit.BuildCollector(t)
+	p, err := peers.StartProcess(exec.CommandContext(t.Context(), testkit.BuildSignet(t), "demo", "--stay"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Kill)
+	invited := regexp.MustCompile(`^To look at its pages, until Ctrl-C: (http://\S+), with the token (signet_\S+)$`)
+	line, err := p.Line(t.Context(), invited.MatchString)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := invited.FindStringSubmatch(line)
+	r := &reader{demoCollector: &demoCollector{url: found[1], token: found[2]}, client: http.DefaultClient}
+	var list struct{ Receipts []json.RawMessage }
+	if err := r.get(t.Context(), "/v1/receipts?outcome=unknown", &list); err != nil || len(list.Receipts) != 1 {
+		t.Errorf("%d receipts, %v", len(list.Receipts), err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	if err := errors.Join(p.Signal(syscall.SIGINT), p.Wait()); err != nil {
+		t.Errorf("after an interrupt: %v\n%s", err, p.Output())
+	}
+}
+
+func TestDemoWithoutCollector(t *testing.T) {
+	var out bytes.Buffer
+	if err := (&demo{binary: testkit.BuildSignet(t), policy: demoPolicy}).run(t.Context(), &out); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(out.String(), "\nNo collector: there is no signet-collector beside signet; make build makes both.\n") {
+		t.Error(out.String())
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -71,6 +72,7 @@ const (
 // Shipper ships one chain while Run does.
 type Shipper struct {
 	Options
+	shipping   sync.Mutex  // held by Run and by Drain, which has what follows it
 	credential *credential // nil: not enrolled, or not read yet
 	acked      int64       // seq
 	refused    string      // the newest refusal, which is logged once
@@ -84,13 +86,16 @@ func New(o Options) *Shipper {
 	return &Shipper{Options: o}
 }
 
-// Run ships until ctx ends.
+// Run ships until ctx ends. An ack may show that the journal is behind what it
+// has shipped: see journal.SetAcked.
 func (s *Shipper) Run(ctx context.Context) {
+	s.shipping.Lock()
+	defer s.shipping.Unlock()
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval, pause.RandomizationFactor = firstPause, longestPause, 0.5
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := s.session(ctx, func(ctx context.Context, st *stream) error { return st.follow(ctx, s.Chain) })
+		err := s.session(ctx, s.Chain.SetAcked, func(ctx context.Context, st *stream) error { return st.follow(ctx, s.Chain) })
 		s.Observer.Connected(false)
 		if ctx.Err() != nil {
 			return
@@ -104,9 +109,13 @@ func (s *Shipper) Run(ctx context.Context) {
 }
 
 // Drain ships what a stopped chain has left, its clean stop among it, until ctx
-// ends. keep keeps the acks.
+// ends. keep keeps the acks. It waits for Run, whose ctx must have ended.
 func (s *Shipper) Drain(ctx context.Context, rest Source, keep func(document []byte) error) error {
-	return s.session(ctx, func(ctx context.Context, st *stream) error { return st.finish(ctx, rest, keep) })
+	s.shipping.Lock()
+	defer s.shipping.Unlock()
+	return s.session(ctx,
+		func(_ context.Context, document []byte) error { return keep(document) },
+		func(ctx context.Context, st *stream) error { return st.finish(ctx, rest) })
 }
 
 // tell logs what went wrong, once for each thing.

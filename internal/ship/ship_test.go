@@ -59,6 +59,34 @@ func TestChainsAreShippedWhole(t *testing.T) {
 	}
 }
 
+// The collector can have acknowledged more than the sidecar, which was stopped
+// then, has heard: draining takes that in, although the journal is closed.
+func TestDrainHearsOfOlderAcks(t *testing.T) {
+	s := newSite(t)
+	s.up()
+	dir := t.TempDir()
+	j := openJournal(t, dir)
+	w := newWatcher()
+	o := s.options(dir, j)
+	o.Observer = w
+	stop := run(t, ship.New(o))
+	w.until(t, "the ack", func() bool { return w.acked == j.Head().Seq })
+	stop()
+	if err := errors.Join(j.Close(t.Context()), os.Remove(filepath.Join(dir, "ack.json"))); err != nil {
+		t.Fatal(err)
+	}
+
+	j = openJournal(t, dir)
+	chain := j.Head().Chain
+	if err := j.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	drain(t, ship.New(s.options(dir, j)), dir)
+	if kept, err := s.store.Chain(t.Context(), tenant, chain); err != nil || !kept.CleanStop {
+		t.Errorf("the collector has %+v, %v", kept, err)
+	}
+}
+
 func drain(t *testing.T, s *ship.Shipper, dir string) {
 	t.Helper()
 	rest, err := journal.OpenReader(dir)

@@ -65,10 +65,14 @@ type stream struct {
 	limit   limit            // of one batch
 	slots   chan struct{}    // a token for each batch under way
 	end     func()           // ends the stream, and a Recv that waits
+	keep    keeper
 }
 
+// keeper keeps an ack that was verified, beside the journal.
+type keeper func(ctx context.Context, document []byte) error
+
 // session opens a stream, takes in what the collector has, and works.
-func (s *Shipper) session(ctx context.Context, work func(context.Context, *stream) error) error {
+func (s *Shipper) session(ctx context.Context, keep keeper, work func(context.Context, *stream) error) error {
 	if err := s.ensure(ctx); err != nil {
 		return err
 	}
@@ -87,7 +91,7 @@ func (s *Shipper) session(ctx context.Context, work func(context.Context, *strea
 	if err != nil {
 		return fmt.Errorf("open a stream to the collector: %w", err)
 	}
-	st := &stream{Ingest_ShipClient: ship, shipper: s, keys: keys, slots: make(chan struct{}, window), end: cancel}
+	st := &stream{Ingest_ShipClient: ship, shipper: s, keys: keys, slots: make(chan struct{}, window), end: cancel, keep: keep}
 	if err := st.hello(s.credential.Chain); err != nil {
 		return err
 	}
@@ -112,19 +116,13 @@ func (st *stream) hello(chain string) error {
 	st.next = max(state.GetNextSeq(), 1)
 	st.limit = limit{records: state.GetMaxBatchRecords(), bytes: state.GetMaxBatchBytes()}
 	if len(state.GetAck()) > 0 {
-		return st.take(state.GetAck(), st.keepLive)
+		return st.take(state.GetAck())
 	}
 	return nil
 }
 
-// keepLive keeps an ack beside the journal of a running sidecar. It is also where
-// a journal shows that is behind what it has shipped.
-func (st *stream) keepLive(document []byte) error {
-	return st.shipper.Chain.SetAcked(st.Context(), document)
-}
-
 // take verifies an ack and keeps it.
-func (st *stream) take(document []byte, keep func([]byte) error) error {
+func (st *stream) take(document []byte) error {
 	ack, err := receipts.ParseAck(document, st.keys)
 	if err != nil {
 		return err
@@ -132,7 +130,7 @@ func (st *stream) take(document []byte, keep func([]byte) error) error {
 	if ack.Chain != st.shipper.credential.Chain || ack.Tenant != st.shipper.Tenant {
 		return fmt.Errorf("an ack for chain %s of tenant %s", ack.Chain, ack.Tenant)
 	}
-	if err := keep(document); err != nil {
+	if err := st.keep(st.Context(), document); err != nil {
 		return err
 	}
 	st.shipper.Observer.Acked(ack.Seq, max(ack.Seq-st.shipper.acked, 0))
@@ -144,7 +142,7 @@ func (st *stream) take(document []byte, keep func([]byte) error) error {
 func (st *stream) follow(ctx context.Context, chain Chain) error {
 	return st.both(ctx,
 		func(ctx context.Context) error { return st.sendAll(ctx, chain) },
-		func() error { return st.receive(st.keepLive, nil) })
+		func() error { return st.receive(nil) })
 }
 
 // both sends and receives until one of them fails, or both are done.
@@ -224,7 +222,7 @@ func (st *stream) send(ctx context.Context, request *api.ShipRequest) error {
 }
 
 // receive takes answers in, until the ack of done (nil: for ever).
-func (st *stream) receive(keep func([]byte) error, done func(seq int64) bool) error {
+func (st *stream) receive(done func(seq int64) bool) error {
 	for {
 		response, err := st.Recv()
 		if err != nil {
@@ -232,7 +230,7 @@ func (st *stream) receive(keep func([]byte) error, done func(seq int64) bool) er
 		}
 		switch {
 		case response.GetAck() != nil:
-			if err := st.take(response.GetAck().GetDocument(), keep); err != nil {
+			if err := st.take(response.GetAck().GetDocument()); err != nil {
 				return err
 			}
 			<-st.slots
@@ -252,12 +250,12 @@ func (st *stream) receive(keep func([]byte) error, done func(seq int64) bool) er
 
 // finish sends what is left of a chain that does not grow any more, and waits for
 // the acks.
-func (st *stream) finish(ctx context.Context, rest Source, keep func([]byte) error) error {
+func (st *stream) finish(ctx context.Context, rest Source) error {
 	head := rest.Head().Seq
 	if st.next > head {
 		return nil
 	}
 	return st.both(ctx,
 		func(ctx context.Context) error { return st.sendUpTo(ctx, rest, head) },
-		func() error { return st.receive(keep, func(seq int64) bool { return seq >= head }) })
+		func() error { return st.receive(func(seq int64) bool { return seq >= head }) })
 }
