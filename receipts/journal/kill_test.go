@@ -123,7 +123,7 @@ func TestKill(t *testing.T) {
 		clear(dissolvedBy)
 		clear(c.receipts)
 	}
-	if j := open(t, killOptions(dir)); j.First() == 1 && *rounds > 4 {
+	if j := open(t, options(dir)); j.First() == 1 && *rounds > 4 {
 		t.Error("nothing was pruned")
 	} else {
 		wantFrom(t, j, j.First())
