@@ -54,8 +54,8 @@ const (
 // goroutine at a time may use it.
 type Requests struct {
 	// Proxy is where the agent has connected to, if that is a proxy. CONNECT may name
-	// it in its Host field, which no one else ever sees: undici does, the HTTP client
-	// of Node.js, before its version 6.
+	// it in its Host field, which no one else ever sees: undici 5.15 does, an HTTP
+	// client of Node.js.
 	Proxy netip.AddrPort
 
 	state      state

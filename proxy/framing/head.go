@@ -123,27 +123,27 @@ func (q *Requests) readField(line []byte, from int) *Error {
 	}
 	switch len(name) {
 	case len("host"):
-		if is(name, "host") {
+		if equalFold(name, "host") {
 			start := from + cap(line) - cap(value) // value is a part of line
 			return q.head.setHost(span{start, start + len(value)}, value)
 		}
 	case len("expect"):
-		if is(name, "expect") && !is(value, "100-continue") {
+		if equalFold(name, "expect") && !equalFold(value, "100-continue") {
 			return &Error{Status: http.StatusExpectationFailed, Detail: "the only expectation is 100-continue"}
 		}
 	case len("upgrade"): // and trailer
 		switch {
-		case is(name, "upgrade"):
-			q.head.webSocket = q.head.get && is(value, "websocket")
-		case is(name, "trailer"):
+		case equalFold(name, "upgrade"):
+			q.head.webSocket = q.head.get && equalFold(value, "websocket")
+		case equalFold(name, "trailer"):
 			return checkTrailer(value)
 		}
 	case len("content-length"):
-		if is(name, "content-length") {
+		if equalFold(name, "content-length") {
 			return q.head.setLength(value)
 		}
 	case len("transfer-encoding"):
-		if is(name, "transfer-encoding") {
+		if equalFold(name, "transfer-encoding") {
 			return q.head.setCoding(value)
 		}
 	}
@@ -237,7 +237,7 @@ func checkTrailer(value []byte) *Error {
 	for len(value) > 0 {
 		name, rest, _ := bytes.Cut(value, []byte{','})
 		name = trim(name)
-		if is(name, "transfer-encoding") || is(name, "content-length") || is(name, "trailer") {
+		if equalFold(name, "transfer-encoding") || equalFold(name, "content-length") || equalFold(name, "trailer") {
 			return malformed("Trailer names a field that cannot be one")
 		}
 		value = rest

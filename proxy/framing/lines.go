@@ -79,16 +79,13 @@ func trim(b []byte) []byte {
 	return b
 }
 
-// is compares with a word in lower case, without regard to case.
-func is(b []byte, word string) bool {
-	if len(b) != len(word) {
+// equalFold compares ASCII without regard to case.
+func equalFold[T []byte | string](a []byte, b T) bool {
+	if len(a) != len(b) {
 		return false
 	}
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != word[i] {
+	for i, c := range a {
+		if c != b[i] && (c|0x20 != b[i]|0x20 || c|0x20 < 'a' || c|0x20 > 'z') {
 			return false
 		}
 	}

@@ -126,16 +126,3 @@ func parse(target string, connect bool) (policy.Target, error) {
 	}
 	return policy.ParseAbsolute(target)
 }
-
-// equalFold compares ASCII without regard to case.
-func equalFold(a, b []byte) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] && (a[i]|0x20 != b[i]|0x20 || a[i]|0x20 < 'a' || a[i]|0x20 > 'z') {
-			return false
-		}
-	}
-	return true
-}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/signet-egress/signet/internal/policy"
@@ -61,7 +63,15 @@ func TestDenials(t *testing.T) {
 			if d.before != nil {
 				d.before(t, car)
 			}
+			var others sync.WaitGroup
+			ctx, enough := context.WithCancel(t.Context())
+			defer enough()
+			if d.alongside != nil {
+				others.Go(func() { d.alongside(ctx, t, car) })
+			}
 			text := d.tell(t, car, asks)
+			enough()
+			others.Wait()
 			if !d.stopped {
 				car.stop()
 			}
@@ -94,7 +104,6 @@ func (d *scene) tell(t *testing.T, car *sidecar, asks []ask) string {
 			calls = append(calls, func() string {
 				text := run(t, car, a)
 				for d.again != nil && d.again(text) {
-					d.before(t, car)
 					text = run(t, car, a)
 				}
 				return text

@@ -1,9 +1,9 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
@@ -20,9 +20,10 @@ type scene struct {
 	before  func(*testing.T, *sidecar)
 	asks    func(*testing.T, *sidecar) []ask
 
-	// again reports whether a client came through: then before and the client run
-	// once more. For what depends on the time.
-	again func(text string) bool
+	// alongside, where it is set, runs for as long as there are clients, and again
+	// reports whether one came through nevertheless: then that client runs once more.
+	alongside func(context.Context, *testing.T, *sidecar)
+	again     func(text string) bool
 	// during, where it is set, runs while all clients are under way.
 	during  func(*testing.T, *sidecar)
 	stopped bool   // by the scene itself
@@ -98,8 +99,8 @@ var denials = map[policy.Reason]*scene{
 		asks:    at("/small", plain, opaqueH1),
 	},
 	policy.RateLimited: {
-		options: options{rules: fmt.Sprintf(limitedRules, "requests_per_second: 1, burst: 1")},
-		before:  func(t *testing.T, car *sidecar) { spend(t, car, plain); spend(t, car, opaqueH1) },
+		options:   options{rules: fmt.Sprintf(limitedRules, "requests_per_second: 1, burst: 1")},
+		alongside: func(ctx context.Context, t *testing.T, car *sidecar) { spend(ctx, t, car, plain, opaqueH1) },
 		again: func(text string) bool {
 			return strings.Contains(text, " 200 ") || strings.Contains(text, "raises nothing")
 		},
@@ -257,20 +258,6 @@ func sending(body string, header map[string]string) func(*testing.T, *sidecar) [
 // posting is the scene of a JSON body that a contract does not let go.
 func posting(body string) *scene {
 	return &scene{options: contractOptions, asks: sending(body, jsonType)}
-}
-
-// spend uses up a rule's rate.
-func spend(t *testing.T, car *sidecar, m mode) {
-	t.Helper()
-	client := car.client(m)
-	client.Transport.(*http.Transport).DisableKeepAlives = true
-	for {
-		got := get(client, newRequest(t, m.url(car.site, "/small")))
-		if got.status == http.StatusTooManyRequests || got.err != nil && strings.Contains(got.err.Error(), "RATE_LIMITED") {
-			return
-		}
-		must(t, got.err)
-	}
 }
 
 // via is how the sidecar names itself to others.
