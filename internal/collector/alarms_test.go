@@ -102,3 +102,40 @@ func testWatch(t *testing.T, w *world) {
 	s.acked(silent.Head(), silent.Lines[1:]...)
 	w.wantAlarms()
 }
+
+// A sidecar whose disk was put back goes on when an operator says so. What it has
+// lost stays, and what verifies is the chain without that.
+func TestRecovery(t *testing.T) { onEach(t, testRecovery) }
+
+func testRecovery(t *testing.T, w *world) {
+	c := chains.New("acme", "billing-agent", time.Now())
+	cert := w.enrol(c)
+	c.Exchanges(19)
+	s := w.open(cert, c.ID)
+	s.acked(c.Head(), c.Lines...)
+	s.end()
+	back := c.Recover(12, c.Head().Chain.Seq)
+	back.Exchanges(5)
+	s = w.open(cert, c.ID)
+	s.acked(back.Head(), back.Lines[12:]...)
+	s.acked(back.Head(), back.Lines[12:]...)
+	back.Exchanges(3)
+	s.acked(back.Head(), back.Lines[18:]...)
+	verifyStored(t, w.store, back)
+	if lost, err := w.store.Record(t.Context(), "acme", c.ID, 15); err != nil || lost.ReceiptID == "" {
+		t.Errorf("a record that was given up is %+v, %v", lost, err)
+	}
+
+	// Records that nobody has, here or there, are missing because the event says so.
+	before := back.Head().Chain.Seq
+	further := back.Recover(len(back.Lines), before+30)
+	further.Exchanges(2)
+	s.acked(further.Head(), further.Lines[len(back.Lines):]...)
+	verifyStored(t, w.store, further)
+	w.wantAlarms()
+	s.end()
+	s = w.open(cert, c.ID) // and the next stream goes on
+	further.Exchanges(1)
+	s.acked(further.Head(), further.Lines[len(further.Lines)-1])
+	verifyStored(t, w.store, further)
+}

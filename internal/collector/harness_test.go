@@ -8,6 +8,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -178,6 +179,17 @@ func (s *stream) receive() *api.ShipResponse {
 		s.world.t.Fatal(err)
 	}
 	return response
+}
+
+// end closes the stream and waits until the collector has done with it.
+func (s *stream) end() {
+	s.world.t.Helper()
+	if err := s.CloseSend(); err != nil {
+		s.world.t.Fatal(err)
+	}
+	if response, err := s.Recv(); !errors.Is(err, io.EOF) {
+		s.world.t.Fatalf("got %v, %v at the end of a stream", response, err)
+	}
 }
 
 // ship sends lines as one batch and returns the answer.

@@ -23,7 +23,8 @@ type chain struct {
 	opened int64       // seq of the head when the stream began
 	pinned *receipts.KeySet
 
-	verifier *receipts.Verifier // at the head of known; nil: to be resumed
+	verifier *receipts.Verifier // nil: to be resumed
+	at       int64              // seq of the last record that it knows: the head, but where records are given up
 	kept     int64              // seq of the verifier's state that is stored
 	pending  store.Batch        // what the verifier has accepted and is not stored
 
@@ -133,7 +134,7 @@ func (c *chain) take(ctx context.Context, lines [][]byte) (*api.ShipResponse, er
 			return c.acknowledge(), nil
 		}
 	}
-	if err := c.resume(ctx); err != nil {
+	if err := c.resume(ctx, c.goesOn(ctx, lines[0])); err != nil {
 		return nil, err
 	}
 	bad := c.verify(lines)
@@ -149,8 +150,34 @@ func (c *chain) take(ctx context.Context, lines [][]byte) (*api.ShipResponse, er
 // ownsUp tells whether a record says itself that those from next on, up to it,
 // are lost.
 func ownsUp(r receipts.Record, next int64) bool {
+	first := lostFrom(r)
+	return first > 0 && first <= next
+}
+
+// lostFrom is the seq from which on, up to a record, all are lost, as the record
+// says; 0 where it says no such thing.
+func lostFrom(r receipts.Record) int64 {
 	e, ok := r.(*receipts.Event)
-	return ok && e.Gap != nil && e.Gap.Lost != nil && e.Gap.Lost.First <= next && e.Gap.Lost.Last == e.Chain.Seq-1
+	if !ok || e.Gap == nil || e.Gap.Lost == nil || e.Gap.Lost.Last != e.Chain.Seq-1 {
+		return 0
+	}
+	return e.Gap.Lost.First
+}
+
+// goesOn is the seq of the record that the first of lines follows: the head, or,
+// where the sidecar has lost what is stored here, the last one before that.
+func (c *chain) goesOn(ctx context.Context, line []byte) int64 {
+	r, err := receipts.Decode(line)
+	if err != nil {
+		return c.known.Head.Seq // for the verifier to say
+	}
+	first := lostFrom(r)
+	if first == 0 || first > c.known.Head.Seq {
+		return c.known.Head.Seq
+	}
+	c.server.Log.WarnContext(ctx, "a chain goes on without records that are stored here, which its sidecar has lost",
+		"tenant", c.who.Tenant, "chain", c.who.Chain, "first", first, "last", c.known.Head.Seq)
+	return first - 1
 }
 
 // compare holds lines against what is stored from a seq on, and returns how many
@@ -191,7 +218,7 @@ func (c *chain) commit(ctx context.Context) error {
 	}
 	c.server.Observer.Committed(len(c.pending.Records), time.Since(start))
 	filled := !c.known.Gap.IsZero()
-	c.known, c.pending = known, store.Batch{}
+	c.known, c.at, c.pending = known, known.Head.Seq, store.Batch{}
 	c.server.Appended(c.who.Tenant)
 	if !filled {
 		return nil

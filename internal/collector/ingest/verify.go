@@ -18,25 +18,25 @@ import (
 // another replica, goes on from there and verifies again what has come since.
 const keepEvery = 20_000
 
-// resume makes a verifier at the head of the chain, where there is none.
-func (c *chain) resume(ctx context.Context) error {
-	if c.verifier != nil {
+// resume makes a verifier that knows the records up to a seq, where there is none.
+func (c *chain) resume(ctx context.Context, upTo int64) error {
+	if c.verifier != nil && c.at == upTo {
 		return nil
 	}
-	v, kept, err := c.restore(ctx)
+	v, kept, err := c.restore(ctx, upTo)
 	if err != nil {
 		return err
 	}
-	for next := kept + 1; next <= c.known.Head.Seq; {
-		records, err := c.server.Store.Range(ctx, c.who.Tenant, c.who.Chain, next, int(min(c.known.Head.Seq-next+1, 1000)))
+	for next := kept + 1; next <= upTo; {
+		records, err := c.server.Store.Range(ctx, c.who.Tenant, c.who.Chain, next, int(min(upTo-next+1, 1000)))
 		if err != nil {
 			return err
 		}
 		if len(records) == 0 {
-			return fmt.Errorf("chain %s has no records from seq %d on, before its head", c.who.Chain, next)
+			return fmt.Errorf("chain %s has no records from seq %d to %d", c.who.Chain, next, upTo)
 		}
 		for i := range records {
-			if next = records[i].Seq + 1; next > c.known.Head.Seq+1 {
+			if next = records[i].Seq + 1; next > upTo+1 {
 				break // stored by another replica since
 			}
 			if err := v.Add(records[i].Line); err != nil {
@@ -44,15 +44,16 @@ func (c *chain) resume(ctx context.Context) error {
 			}
 		}
 	}
-	c.verifier, c.kept = v, kept
+	c.verifier, c.kept, c.at = v, kept, upTo
 	return nil
 }
 
 // restore is the verifier that was kept last, and the seq of the last record that
-// it knows. One that cannot be read is made anew from the stored records.
-func (c *chain) restore(ctx context.Context) (*receipts.Verifier, int64, error) {
+// it knows. One that cannot be read, or knows too much, is made anew from the
+// stored records.
+func (c *chain) restore(ctx context.Context, upTo int64) (*receipts.Verifier, int64, error) {
 	seq, state, err := c.server.Store.Verifier(ctx, c.who.Tenant, c.who.Chain)
-	if errors.Is(err, store.ErrNotFound) || err == nil && seq > c.known.Head.Seq {
+	if errors.Is(err, store.ErrNotFound) || err == nil && seq > upTo {
 		return receipts.NewVerifier(c.pinned), 0, nil
 	}
 	if err != nil {
@@ -72,7 +73,7 @@ func (c *chain) restore(ctx context.Context) (*receipts.Verifier, int64, error) 
 
 // keep stores what the verifier knows, if that is news.
 func (c *chain) keep(ctx context.Context) {
-	if c.verifier == nil || c.kept == c.known.Head.Seq {
+	if c.verifier == nil || c.at != c.known.Head.Seq || c.kept == c.at {
 		return
 	}
 	plain, err := c.verifier.State()
@@ -91,6 +92,9 @@ func (c *chain) keep(ctx context.Context) {
 func (c *chain) verify(lines [][]byte) *receipts.VerifyError {
 	now := time.Now()
 	c.pending = store.Batch{Chain: c.who.Chain, After: c.known.Head, Received: now}
+	if c.at < c.known.Head.Seq {
+		c.pending.GivenUp = store.Span{Chain: c.who.Chain, First: c.at + 1, Last: c.known.Head.Seq}
+	}
 	var foreign *receipts.VerifyError
 	c.verifier.Observe(func(r receipts.Record) {
 		if foreign != nil {

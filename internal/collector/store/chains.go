@@ -116,4 +116,8 @@ type Batch struct {
 	Received time.Time
 	Keys     []Key  // that the records bring in
 	Build    string // from the newest genesis or start event; "": as before
+	// GivenUp are stored records, up to the head, that the first record says are
+	// lost: the sidecar's disk was put back, and an operator had the chain go on.
+	// They stay, and are found by their ids; Range passes them over. Zero: none.
+	GivenUp Span
 }

@@ -18,7 +18,7 @@ type Records interface {
 	// Receipts is a page of receipts, the newest first.
 	Receipts(ctx context.Context, tenant string, q ReceiptQuery) (ReceiptPage, error)
 	// Range is the records of a chain from a seq on, in order, limit at most (1,000
-	// where it is more).
+	// where it is more): what verifies, so without those that were given up.
 	Range(ctx context.Context, tenant, chain string, from int64, limit int) ([]Record, error)
 	// Spans are the runs of records with ts in [from, to), one a chain, by chain id,
 	// after the one given ("" for all), limit at most.

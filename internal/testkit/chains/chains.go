@@ -149,6 +149,17 @@ func (c *Chain) Fork(n int) *Chain {
 	return fork
 }
 
+// Recover is the chain after its disk was put back to the first n records, and an
+// operator had it go on: its next record says that those up to last are lost.
+// Lines does not have them.
+func (c *Chain) Recover(n int, last int64) *Chain {
+	back := c.Fork(n)
+	lost := &receipts.Lost{Cause: receipts.LossRollback, First: back.head.Chain.Seq + 1, Last: last}
+	back.head.Chain.Seq, back.traces, back.Now = last, receipts.NewTraces(), c.Now
+	back.Add(&receipts.Event{Event: receipts.EventGap, Gap: &receipts.Gap{Lost: lost}})
+	return back
+}
+
 // Heartbeat is the sidecar's word for where the chain ends, at a time.
 func (c *Chain) Heartbeat(at time.Time) []byte {
 	return receipts.SealHeartbeat(c.Key, &receipts.Heartbeat{Chain: c.ID, Seq: c.head.Chain.Seq, ReceiptHash: c.head.ReceiptHash, TS: at})

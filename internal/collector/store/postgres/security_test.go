@@ -16,7 +16,7 @@ import (
 
 // tenantTables are those whose rows belong to a tenant.
 var tenantTables = []string{
-	"alarms", "certificates", "chain_keys", "chains", "forks", "log_queue", "log_runs", "log_tiles", "logs", "records", "rollups", "verifiers",
+	"alarms", "certificates", "chain_keys", "chains", "forks", "given_up", "log_queue", "log_runs", "log_tiles", "logs", "records", "rollups", "verifiers",
 }
 
 // loginRole is a user who may do what the application's role may, in a database
@@ -76,7 +76,7 @@ func fill(t *testing.T, url string) {
 		must(err)
 		row := store.NewRecord(r, line, now)
 		place := r.RecordHead().Chain
-		_, err = s.Append(ctx, "acme", &store.Batch{Chain: c.ID, After: store.Head{Seq: place.Seq - 1, Hash: place.Prev}, Records: []store.Record{row}, Received: now})
+		_, err = s.Append(ctx, "acme", &store.Batch{Chain: c.ID, After: store.Head{Seq: place.Seq - 1, Hash: place.Prev}, Records: []store.Record{row}, Received: now, GivenUp: store.Span{First: row.Seq, Last: row.Seq}})
 		must(err)
 	}
 	c.Exchanges(1)

@@ -48,6 +48,16 @@ func (s *Store) insert(ctx context.Context, tx Tx, tenant string, b *store.Batch
 	if n != int64(len(b.Records)) {
 		return fmt.Errorf("%d of %d records from seq %d on are stored already, behind the chain's head", int64(len(b.Records))-n, len(b.Records), first)
 	}
+	if lost := b.GivenUp; lost != (store.Span{}) {
+		if _, err := tx.Exec(ctx, `INSERT INTO given_up (tenant, chain_id, first_seq, last_seq) VALUES ($1, $2, $3, $4)`,
+			tenant, b.Chain, lost.First, lost.Last); err != nil {
+			return err
+		}
+		// What a verifier was kept of knows records that are given up.
+		if _, err := tx.Exec(ctx, `DELETE FROM verifiers WHERE tenant = $1 AND chain_id = $2 AND seq >= $3`, tenant, b.Chain, lost.First); err != nil {
+			return err
+		}
+	}
 	for _, r := range runsOf(b.Records) {
 		if _, err = tx.Exec(ctx, `INSERT INTO log_queue (tenant, chain_id, first_seq, records) VALUES ($1, $2, $3, $4)`,
 			tenant, b.Chain, r.first, r.records); err != nil {

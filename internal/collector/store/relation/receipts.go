@@ -47,7 +47,9 @@ func (s *Store) Range(ctx context.Context, tenant, chain string, from int64, lim
 	}
 	return reading(ctx, s, tenant, "records of chain "+chain, func(tx Tx) ([]store.Record, error) {
 		return list(ctx, tx, scanRecord,
-			`SELECT `+recordColumns+` FROM records WHERE tenant = $1 AND chain_id = $2 AND seq >= $3 ORDER BY seq LIMIT $4`,
+			`SELECT `+recordColumns+` FROM records WHERE tenant = $1 AND chain_id = $2 AND seq >= $3
+			 AND NOT EXISTS (SELECT 1 FROM given_up g WHERE g.tenant = $1 AND g.chain_id = $2 AND records.seq BETWEEN g.first_seq AND g.last_seq)
+			 ORDER BY seq LIMIT $4`,
 			tenant, chain, from, page(limit, 1000, 1000))
 	})
 }

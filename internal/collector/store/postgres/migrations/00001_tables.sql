@@ -169,6 +169,15 @@ $$;
 REVOKE ALL ON FUNCTION signet_make_partitions(date, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION signet_make_partitions(date, integer) TO signet_app;
 
+CREATE TABLE given_up (
+	tenant    text COLLATE "C" NOT NULL,
+	chain_id  uuid NOT NULL,
+	first_seq bigint NOT NULL,
+	last_seq  bigint NOT NULL CHECK (last_seq >= first_seq),
+	PRIMARY KEY (tenant, chain_id, first_seq, last_seq),
+	FOREIGN KEY (tenant, chain_id) REFERENCES chains
+);
+
 CREATE TABLE rollups (
 	tenant     text COLLATE "C" NOT NULL,
 	hour       timestamptz NOT NULL,
@@ -253,7 +262,7 @@ DO $$
 DECLARE
 	name text;
 BEGIN
-	FOREACH name IN ARRAY ARRAY['chains', 'chain_keys', 'certificates', 'verifiers', 'records', 'rollups',
+	FOREACH name IN ARRAY ARRAY['chains', 'chain_keys', 'certificates', 'verifiers', 'records', 'given_up', 'rollups',
 		'logs', 'log_queue', 'log_runs', 'log_tiles', 'alarms', 'forks'] LOOP
 		EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
 		EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
@@ -266,8 +275,9 @@ $$;
 -- serve looks whether the tables are those of its program.
 GRANT SELECT ON goose_db_version TO signet_app;
 
--- Evidence is added, never changed: no UPDATE of records, and no DELETE but of the
--- log's queue.
-GRANT SELECT, INSERT ON tenants, chain_keys, records, log_runs, forks TO signet_app;
+-- Evidence is added, never changed: no UPDATE of records, and no DELETE but of
+-- the log's queue and of what verifiers know.
+GRANT SELECT, INSERT ON tenants, chain_keys, records, given_up, log_runs, forks TO signet_app;
 GRANT SELECT, INSERT, UPDATE ON tokens, chains, certificates, verifiers, rollups, logs, log_tiles, alarms TO signet_app;
 GRANT SELECT, INSERT, DELETE ON log_queue TO signet_app;
+GRANT DELETE ON verifiers TO signet_app;

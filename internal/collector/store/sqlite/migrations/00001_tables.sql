@@ -108,6 +108,15 @@ CREATE INDEX records_agent   ON records (tenant, agent, ts, chain_id, seq) WHERE
 CREATE INDEX records_reason  ON records (tenant, reason, ts, chain_id, seq) WHERE receipt_id IS NOT NULL AND reason <> 'ok';
 CREATE INDEX records_outcome ON records (tenant, outcome, ts, chain_id, seq) WHERE receipt_id IS NOT NULL AND outcome <> 'forwarded';
 
+CREATE TABLE given_up (
+	tenant    TEXT NOT NULL,
+	chain_id  TEXT NOT NULL,
+	first_seq INTEGER NOT NULL,
+	last_seq  INTEGER NOT NULL CHECK (last_seq >= first_seq),
+	PRIMARY KEY (tenant, chain_id, first_seq, last_seq),
+	FOREIGN KEY (tenant, chain_id) REFERENCES chains
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE rollups (
 	tenant     TEXT NOT NULL,
 	hour       INTEGER NOT NULL,
