@@ -24,6 +24,7 @@ type settings struct {
 	listen, httpListen string
 	names              []string
 	logName            string
+	tenantRate         int
 	cluster            cluster
 	migrate            bool
 }
@@ -70,6 +71,7 @@ func newServeCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&s.migrate, "migrate", false, "bring the tables up to date first, as their owner")
 	cmd.Flags().StringSliceVar(&s.names, "name", []string{"localhost", "127.0.0.1", "::1"}, "names and addresses that sidecars reach the collector by, for its certificate")
 	cmd.Flags().StringVar(&s.logName, "log-name", "signet-collector", "begins the name of each tenant's log, such as collector.example.com; auditors know logs by it, so that it must never change")
+	cmd.Flags().IntVar(&s.tenantRate, "tenant-rate", 10_000, "records a second that one tenant may send to this replica, on the average of 10 seconds")
 	s.cluster.register(cmd)
 	return cmd
 }
@@ -77,6 +79,9 @@ func newServeCommand() *cobra.Command {
 func serve(ctx context.Context, s *settings, stderr io.Writer) (err error) {
 	ctx, stop := lifecycle.UntilSignal(ctx)
 	defer stop()
+	if s.tenantRate < 1 {
+		return &unusableError{fmt.Errorf("tenant-rate: %d is not 1 or more", s.tenantRate)}
+	}
 	kept, err := s.open(ctx)
 	if err != nil {
 		return err
@@ -96,7 +101,7 @@ func serve(ctx context.Context, s *settings, stderr io.Writer) (err error) {
 	}
 	c, err := collector.New(ctx, collector.Options{
 		Listen: s.listen, HTTPListen: s.httpListen, Names: s.names, Store: kept, Authority: authority, Key: key,
-		LogName: s.logName, Build: version(), Kubernetes: kubernetes,
+		TenantRate: s.tenantRate, LogName: s.logName, Build: version(), Kubernetes: kubernetes,
 		Logger: slog.New(slog.NewJSONHandler(stderr, nil)),
 	})
 	if err != nil {

@@ -144,7 +144,7 @@ var plan = map[string]room{
 	},
 	"internal/collector/ingest": {
 		own:     []string{"internal/api", "internal/collector/pki", "internal/collector/store", "receipts"},
-		modules: []string{"github.com/google/uuid", "github.com/klauspost/compress/zstd", "google.golang.org/grpc"},
+		modules: []string{"github.com/google/uuid", "github.com/klauspost/compress/zstd", "golang.org/x/time/rate", "google.golang.org/grpc"},
 	},
 	"internal/collector/access": {
 		own:     []string{"internal/collector/store"},

@@ -36,6 +36,7 @@ type Options struct {
 	Store      store.Store
 	Authority  *pki.Authority
 	Key        ed25519.PrivateKey // that signs acks, checkpoints and bundles
+	TenantRate int                // records a second that a tenant may send, in this replica; 0: the default
 	LogName    string             // begins the origin of every log, such as collector.example.com; it never changes
 	Build      string             // version of the program
 	Kubernetes *enrol.Kubernetes  // whose service accounts may enrol; nil: nobody's
@@ -101,7 +102,10 @@ func (c *Collector) newGRPCServer(o Options, gate *access.Gate) (*grpc.Server, e
 	if _, err := cert.Get(nil); err != nil {
 		return nil, err
 	}
-	s := ingest.NewServer(ingest.Options{Store: o.Store, Key: o.Key, Log: o.Logger, Observer: c.metrics, Appended: c.sequencer.Appended})
+	s := ingest.NewServer(ingest.Options{
+		Store: o.Store, Key: o.Key, Log: o.Logger, Observer: c.metrics, Appended: c.sequencer.Appended,
+		Limits: ingest.Limits{TenantRecords: o.TenantRate},
+	})
 	server := grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(&tls.Config{
 			MinVersion: tls.VersionTLS13, GetCertificate: cert.Get,

@@ -3,6 +3,7 @@ package collector_test
 import (
 	"bytes"
 	"crypto/tls"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -117,6 +118,26 @@ func testGoodPrefix(t *testing.T, w *world) {
 	}
 	s.acked(c.Head(), c.Lines[7:]...)
 	verifyStored(t, w.store, c)
+}
+
+// One tenant cannot take what the others need; what it may not send now, it may
+// after a while that it is told.
+func TestTenantRate(t *testing.T) {
+	w := start(t, open(t, "sqlite:"+filepath.Join(t.TempDir(), "collector.db")))
+	w.rate = 20
+	w.serve()
+	greedy, modest := chains.New("acme", "billing-agent", time.Now()), chains.New("beta", "billing-agent", time.Now())
+	certs := []tls.Certificate{w.enrol(greedy), w.enrol(modest)}
+	greedy.Exchanges(1200)
+	s := w.open(certs[0], greedy.ID)
+	s.acked(headOf(t, greedy.Lines[899]), greedy.Lines[:900]...) // a burst: a batch, whatever the rate
+	refusal := s.refused(api.Refusal_RATE_LIMITED, greedy.Lines[900:]...)
+	if wait := refusal.GetRetryAfterMs(); wait < 5000 || wait > 15_000 || refusal.GetNextSeq() != 901 {
+		t.Errorf("got %v", refusal)
+	}
+	s.acked(headOf(t, greedy.Lines[909]), greedy.Lines[900:910]...)
+	s = w.open(certs[1], modest.ID)
+	s.acked(modest.Head(), modest.Lines...)
 }
 
 // Who a sidecar is, its certificate says, and nothing else.

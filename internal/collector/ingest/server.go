@@ -38,15 +38,17 @@ type Options struct {
 	Limits   Limits              // zero members are the defaults
 }
 
-// Limits bound what one sidecar can make the collector hold and do.
+// Limits bound what one sidecar, or one tenant, can make the collector hold and do.
 type Limits struct {
-	BatchRecords int // 1,000 by default
-	BatchBytes   int // of lines, before compression; 8 MiB by default, above the longest record
+	BatchRecords  int // 1,000 by default
+	BatchBytes    int // of lines, before compression; 8 MiB by default, above the longest record
+	TenantRecords int // a second, in one replica; 10,000 by default, more than two cores verify
 }
 
 const (
-	defaultBatchRecords = 1000
-	defaultBatchBytes   = 8 << 20
+	defaultBatchRecords  = 1000
+	defaultBatchBytes    = 8 << 20
+	defaultTenantRecords = 10_000
 )
 
 // MaxMessage is the longest message that a sidecar sends, in bytes: a batch that
@@ -59,6 +61,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.BatchBytes == 0 {
 		l.BatchBytes = defaultBatchBytes
+	}
+	if l.TenantRecords == 0 {
+		l.TenantRecords = defaultTenantRecords
 	}
 	return l
 }
@@ -77,6 +82,7 @@ type Observer interface {
 type Server struct {
 	api.UnimplementedIngestServer
 	Options
+	budgets *budgets
 }
 
 // NewServer returns a Server.
@@ -85,7 +91,7 @@ func NewServer(o Options) *Server {
 	if o.Observer == nil {
 		o.Observer = silent{}
 	}
-	return &Server{Options: o}
+	return &Server{Options: o, budgets: newBudgets(o.Limits)}
 }
 
 // Ship implements api.IngestServer.

@@ -71,7 +71,7 @@ func fill(t *testing.T, url string) {
 	c := chains.New("acme", "a", now)
 	must(s.RegisterChain(ctx, "acme", store.Registration{ID: c.ID, Agent: "a", PublicKey: c.Public(), At: now}))
 	must(s.AddCertificate(ctx, store.Certificate{Serial: "1", Tenant: "acme", Chain: c.ID, Issued: now, NotAfter: now}))
-	append := func(line []byte) {
+	stored := func(line []byte) {
 		r, err := receipts.Decode(line)
 		must(err)
 		row := store.NewRecord(r, line, now)
@@ -80,12 +80,12 @@ func fill(t *testing.T, url string) {
 		must(err)
 	}
 	c.Exchanges(1)
-	append(c.Lines[0])
+	stored(c.Lines[0])
 	_, err := s.Sequence(ctx, "acme", 10, func(_ context.Context, _ store.LogState, leaves [][32]byte, _ func(int, int64) ([]byte, error)) (store.Growth, error) {
 		return store.Growth{State: store.LogState{Size: 1, Checkpoint: []byte("c"), At: now}, Tiles: []store.Tile{{Data: leaves[0][:]}}}, nil
 	})
 	must(err)
-	append(c.Lines[1])
+	stored(c.Lines[1])
 	hash := c.Head().ReceiptHash
 	must(s.AddFork(ctx, "acme", store.Fork{Chain: c.ID, Seq: 1, Hash: hash, Known: hash, Line: c.Lines[0], Received: now}))
 	_, err = s.Raise(ctx, "acme", store.Alarm{ID: chains.UUID(), Kind: store.AlarmFork, Chain: c.ID, Raised: now})
