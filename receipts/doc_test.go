@@ -40,14 +40,7 @@ func TestManualTables(t *testing.T) {
 		"gap": Gap{}, "gap.lost": Lost{}, "key": KeyChange{}, "clock": ClockStep{}, "posture": Posture{},
 		"detail": Detail{}, "detail.request": Request{}, "detail.dns": DNS{}, "detail.tls": TLS{}, "detail.forwarded": ForwardedTo{},
 		"detail.payload": Payload{}, "detail.payload.facts": Fact{}, "detail.repair": Repair{}, "detail.repair.edits": Edit{},
-		"signet.ack/1": struct {
-			Type Type `json:"type"`
-			*Ack
-		}{},
-		"signet.heartbeat/1": struct {
-			Type Type `json:"type"`
-			*Heartbeat
-		}{},
+		"signet.ack/1": Ack{}, "signet.heartbeat/1": Heartbeat{},
 	}
 	row := regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| ([^|]+) \\| ([^|]+) \\| [^|]+ \\|$")
 	for section := range strings.SplitSeq(readManual(t), "\n### ") {
