@@ -95,6 +95,15 @@ func (x *exchange) fallsUnder(r *policy.Request) {
 	x.receipt.Detail.Payload = &receipts.Payload{Contract: x.terms.Name, PayloadType: x.terms.PayloadType, TargetType: x.terms.TargetType}
 }
 
+// holds tells whether a contract would hold the request to something.
+func (s *Snapshot) holds(r *policy.Request) bool {
+	if s.Contracts == nil || r.Tunnel || s.Policy.Mode() == policy.Report {
+		return false
+	}
+	c := s.Contracts.Contract(r)
+	return c != nil && c.Terms().Checks && !c.Terms().Report
+}
+
 // inspect holds the request's body to its contract. Nothing of it has been sent,
 // and what will be is what was checked. Where the contract, or the policy, only
 // reports, the body goes as it came.

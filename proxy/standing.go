@@ -99,10 +99,11 @@ func (x *exchange) stand(mode string, cut func(*denial)) (done func()) {
 
 // verdict is nil where the snapshot would let the connection be as it is.
 func (x *exchange) verdict(snap *Snapshot) *denial {
-	d := snap.Policy.Decide(&policy.Request{
-		Target: x.target, Method: x.r.Method, Agent: x.agent, Tunnel: x.r.Method == http.MethodConnect,
-	})
+	request := policy.Request{Target: x.target, Method: x.r.Method, Agent: x.agent, Tunnel: x.r.Method == http.MethodConnect}
+	d := snap.Policy.Decide(&request)
 	switch {
+	case snap.holds(&request): // a WebSocket under a new contract
+		return fail(policy.PayloadNotInspectable, "", errRevoked)
 	case !snap.Agents.know(x.key):
 		return fail(policy.AuthRequired, "", errKeyGone)
 	case !d.Carries():

@@ -122,9 +122,10 @@ type verdict struct {
 	Reason        policy.Reason `json:"reason"`
 	Layer         string        `json:"layer,omitempty"` // that denied
 	Rule          string        `json:"rule,omitempty"`
-	Pattern       string        `json:"pattern,omitempty"` // host pattern of the rule
-	Tunnel        bool          `json:"tunnel"`            // carried unseen: method and path did not count
-	Intercept     bool          `json:"intercept"`         // the TLS connection is terminated, and each request decided
+	Contract      string        `json:"contract,omitempty"` // that its body is held to
+	Pattern       string        `json:"pattern,omitempty"`  // host pattern of the rule
+	Tunnel        bool          `json:"tunnel"`             // carried unseen: method and path did not count
+	Intercept     bool          `json:"intercept"`          // the TLS connection is terminated, and each request decided
 	Mode          policy.Mode   `json:"mode"`
 	PolicyVersion string        `json:"policy_version"`
 	Addresses     []string      `json:"addresses,omitempty"` // with --resolve
@@ -196,6 +197,9 @@ func (k *checker) decide(v *verdict, target policy.Target) {
 	}
 	d := k.set.Policy.Decide(&request)
 	v.Allowed, v.Carried, v.Reason, v.Rule, v.Pattern, v.Flags = d.Allowed, d.Carries(), d.Reason, d.Rule, d.Pattern, d.Flags
+	if c := k.set.Contracts.For(&request); c != nil {
+		v.Contract = c.Name
+	}
 	if !v.Allowed {
 		k.explain(v, request)
 	}
@@ -271,6 +275,9 @@ func (v *verdict) facts() []string {
 	}
 	if v.Rule != "" {
 		facts = append(facts, "rule: "+v.Rule)
+	}
+	if v.Contract != "" {
+		facts = append(facts, "contract: "+v.Contract)
 	}
 	switch {
 	case v.Intercept:
