@@ -64,7 +64,7 @@ func journalStat(ctx context.Context, c *config.Config, named bool) (st journal.
 		return askStat(ctx, c, named, err, http.MethodGet, "/v1/journal")
 	}
 	defer func() { err = errors.Join(err, reader.Close()) }()
-	return reader.Stat(ctx, sidecar.JournalLimits(&c.Journal))
+	return reader.Stat(ctx, sidecar.JournalLimits(c))
 }
 
 // askStat has the sidecar that runs answer, where opening its journal failed with
@@ -115,7 +115,7 @@ pause.`,
 }
 
 func sealJournal(ctx context.Context, c *config.Config, named bool) (journal.Stat, error) {
-	if err := journal.SealStopped(ctx, c.Data, sidecar.JournalLimits(&c.Journal)); err != nil {
+	if err := journal.SealStopped(ctx, c.Data, sidecar.JournalLimits(c)); err != nil {
 		return askStat(ctx, c, named, err, http.MethodPost, "/v1/journal/seal")
 	}
 	return journalStat(ctx, c, false)

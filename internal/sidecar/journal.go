@@ -8,11 +8,13 @@ import (
 	"github.com/signet-egress/signet/receipts/journal"
 )
 
-// JournalLimits are those of a configuration.
-func JournalLimits(c *config.Journal) journal.Limits {
+// JournalLimits are those of a configuration. What is to be shipped is kept until it
+// is acknowledged.
+func JournalLimits(c *config.Config) journal.Limits {
+	j := &c.Journal
 	return journal.Limits{
-		SealSize: int64(c.SealSize), SealAge: c.SealAge, RetentionAge: c.RetentionAge, RetentionSize: int64(c.RetentionSize),
-		HighWater: int64(c.HighWater), HardMark: int64(c.HardMark),
+		SealSize: int64(j.SealSize), SealAge: j.SealAge, RetentionAge: j.RetentionAge, RetentionSize: int64(j.RetentionSize),
+		HighWater: int64(j.HighWater), HardMark: int64(j.HardMark), Shipped: c.Collector.Address != "",
 	}
 }
 

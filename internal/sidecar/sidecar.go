@@ -239,7 +239,7 @@ func (s *Sidecar) openJournal(ctx context.Context, set *ruleset.Set) error {
 	s.journal, err = journal.Open(ctx, journal.Options{
 		Dir: s.config.Data, Key: key.Key, Next: key.Next, Tenant: s.config.Tenant, Agent: s.config.Agent, Build: s.build,
 		PolicyVersion: set.Version, CheckpointRecords: int64(s.config.Checkpoints.Records), CheckpointInterval: s.config.Checkpoints.Interval,
-		Logger: s.log, Observer: journalMetrics{s.metrics}, Limits: JournalLimits(&s.config.Journal),
+		Logger: s.log, Observer: journalMetrics{s.metrics}, Limits: JournalLimits(s.config),
 	})
 	if err != nil {
 		return err
