@@ -52,6 +52,7 @@ torture: packages ## Run the long tests at full length: KILLS kills, every crash
 	$(GO) test -count=1 -timeout=60m -run='^Test(Kill|WriteLog)$$' -v ./receipts/journal -journal.rounds=$(KILLS) -journal.states=0
 	$(GO) test -count=1 -timeout=60m -run='^Test(Kill|MemoryDoesNotGrowWithBodies)$$' -v ./test/e2e \
 		-e2e.kills=50 -e2e.bytes=$$((1 << 30))
+	$(GO) test -count=1 -timeout=60m -run='^TestKill$$' -v ./internal/collector -collector.kills=50
 
 .PHONY: canonical
 canonical: packages ## Compare 10 million numbers in canonical form with Node's

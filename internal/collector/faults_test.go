@@ -184,15 +184,15 @@ func TestPostgresRestarts(t *testing.T) {
 	if cluster == nil {
 		t.Skip(peers.ErrNoPostgres)
 	}
-	pg, err := peers.StartPostgres(t.Context())
+	pg, err := peers.StartPostgres(t.Context(), "fsync=off")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer pg.Close()
 	w := start(t, open(t, newDatabase(t, pg)))
-	f := w.fleet(t.Context(), 3, 1500, func() string { return w.collector.Addr().String() })
+	f := w.fleet(t.Context(), 3, 600, func() string { return w.collector.Addr().String() })
 	for i, end := range []func() error{pg.Stop, pg.Crash, pg.Crash} {
-		f.reach(t, int64(1000*(i+1)))
+		f.reach(t, int64(400*(i+1)))
 		if err := end(); err != nil {
 			t.Fatal(err)
 		}
@@ -221,7 +221,7 @@ func (l *lossy) Append(ctx context.Context, tenant string, b *store.Batch) (stor
 func TestLostAcks(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
 		w = start(t, &lossy{Store: w.store})
-		w.fleet(t.Context(), 2, 500, func() string { return w.collector.Addr().String() }).settle(t, w)
+		w.fleet(t.Context(), 2, 250, func() string { return w.collector.Addr().String() }).settle(t, w)
 	})
 }
 
@@ -231,7 +231,7 @@ func TestTwoReplicas(t *testing.T) {
 	one := w.collector
 	w.serve()
 	two := w.collector
-	f := w.fleet(t.Context(), 2, 600, func() string { return one.Addr().String() })
+	f := w.fleet(t.Context(), 2, 300, func() string { return one.Addr().String() })
 	var group sync.WaitGroup
 	for _, c := range f.chains {
 		again := &shipper{world: w, cert: w.enrol(c), chain: c, size: 70, addr: func() string { return two.Addr().String() }, acked: func(int) {}}

@@ -42,9 +42,9 @@ func testKill(t *testing.T, url string) {
 	if w.key, err = collector.LoadKey(filepath.Join(data, "key.pem")); err != nil {
 		t.Fatal(err)
 	}
-	f := w.fleet(t.Context(), 2, 400*(*kills+1), func() string { return at.Load().(string) })
+	f := w.fleet(t.Context(), 2, 200*(*kills+1), func() string { return at.Load().(string) })
 	for i := range *kills {
-		f.reach(t, int64(600*(i+1)))
+		f.reach(t, int64(300*(i+1)))
 		process.Kill()
 		process, addr = serveProcess(t, binary, data, url)
 		at.Store(addr)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/signet-egress/signet/internal/collector"
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/internal/testkit/chains"
@@ -32,7 +34,16 @@ func run(m *testing.M) int {
 	default:
 		defer cluster.Close()
 	}
-	return m.Run()
+	// PostgreSQL's process is still there, and those who wait for it.
+	others := goleak.IgnoreCurrent()
+	if status := m.Run(); status != 0 {
+		return status
+	}
+	if err := goleak.Find(others); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
 
 // onEach runs a test on a collector with each kind of store.
@@ -54,7 +65,7 @@ func newDatabase(t testing.TB, pg *peers.Postgres) string {
 		t.Skip(peers.ErrNoPostgres)
 	}
 	name := "d" + strings.ReplaceAll(chains.UUID(), "-", "")
-	if err := pg.Create(t.Context(), name); err != nil {
+	if err := pg.Create(t.Context(), name, ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := collector.MigrateStore(t.Context(), pg.URL("", name)); err != nil {

@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -146,9 +147,10 @@ func (p *Postgres) URL(who, database string) string {
 	return "postgres:///" + database + "?" + url.Values{"host": {p.dir}, "user": {who}}.Encode()
 }
 
-// Create makes an empty database.
-func (p *Postgres) Create(ctx context.Context, database string) error {
-	return p.SQL(ctx, "postgres", `CREATE DATABASE "`+strings.ReplaceAll(database, `"`, `""`)+`"`)
+// Create makes a database: an empty one, or a copy of another that nobody is
+// connected to.
+func (p *Postgres) Create(ctx context.Context, database, copyOf string) error {
+	return p.SQL(ctx, "postgres", fmt.Sprintf(`CREATE DATABASE %q TEMPLATE %q`, database, cmp.Or(copyOf, "template1")))
 }
 
 // SQL runs statements as the cluster's owner, through psql.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,21 +36,29 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// newDatabase is one with all tables, by its name.
+// newDatabase is one with all tables, by its name: a copy of the first.
 func newDatabase(t *testing.T) string {
 	t.Helper()
 	if cluster == nil {
 		t.Skip(peers.ErrNoPostgres)
 	}
+	const first = "first"
+	migrated.Do(func() {
+		if err := cluster.Create(t.Context(), first, ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := Migrate(t.Context(), cluster.URL("", first), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	})
 	name := strings.ReplaceAll(chains.UUID(), "-", "")
-	if err := cluster.Create(t.Context(), name); err != nil {
-		t.Fatal(err)
-	}
-	if err := Migrate(t.Context(), cluster.URL("", name), time.Now()); err != nil {
+	if err := cluster.Create(t.Context(), name, first); err != nil {
 		t.Fatal(err)
 	}
 	return name
 }
+
+var migrated sync.Once
 
 func open(t *testing.T, url string) *relation.Store {
 	t.Helper()
@@ -62,5 +71,9 @@ func open(t *testing.T, url string) *relation.Store {
 }
 
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store { return open(t, cluster.URL("", newDatabase(t))) })
+	storetest.Run(t, func(t *testing.T) store.Store {
+		s := open(t, cluster.URL("", newDatabase(t)))
+		s.Window = storetest.Window
+		return s
+	})
 }

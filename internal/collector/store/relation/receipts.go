@@ -1,6 +1,7 @@
 package relation
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -81,14 +82,12 @@ func (s *Store) Spans(ctx context.Context, tenant string, from, to time.Time, af
 	})
 }
 
-// window is how many receipts of an index are looked at for one page, where the
-// index alone does not answer the query.
-const window = 5000
+const usualWindow = 5000
 
 // Receipts implements store.Records. The most telling member of the query picks
 // the index; the others are held against what that finds, within a window.
 func (s *Store) Receipts(ctx context.Context, tenant string, q store.ReceiptQuery) (store.ReceiptPage, error) {
-	limit := page(q.Limit, 50, 500)
+	limit, window := page(q.Limit, 50, 500), cmp.Or(s.Window, usualWindow)
 	if q.Chain != "" && !isUUID(q.Chain) || q.After != nil && !isUUID(q.After.Chain) {
 		return store.ReceiptPage{}, nil
 	}
@@ -110,10 +109,10 @@ func (s *Store) Receipts(ctx context.Context, tenant string, q store.ReceiptQuer
 	if len(rest) == 0 {
 		sql = `SELECT ` + recordColumns + `, 1, 0 FROM records` + ordered + w.bind(limit+1)
 	} else {
-		sql = w.filtered(ordered, rest, limit)
+		sql = w.filtered(ordered, rest, limit, window)
 	}
 	return reading(ctx, s, tenant, "receipts", func(tx Tx) (store.ReceiptPage, error) {
-		found, err := list(ctx, tx, scanMatch, sql, w.args...)
+		found, err := list(ctx, tx, scanMatch(window), sql, w.args...)
 		return pageOf(found, limit), err
 	})
 }
@@ -159,7 +158,7 @@ func (c condition) partial() string {
 
 // filtered looks at a window of an index. Its last receipt is returned even where
 // it does not match, since the next page goes on after it.
-func (w *where) filtered(ordered string, rest []condition, limit int) string {
+func (w *where) filtered(ordered string, rest []condition, limit, window int) string {
 	var match where
 	match.args = w.args
 	for _, c := range rest {
@@ -181,11 +180,13 @@ type match struct {
 	last    bool // of the window
 }
 
-func scanMatch(scan scan) (m match, err error) {
-	var matches, place int64
-	m.Record, err = scanRecord(func(dest ...any) error { return scan(append(dest, &matches, &place)...) })
-	m.matches, m.last = matches == 1, place == window
-	return m, err
+func scanMatch(window int) func(scan) (match, error) {
+	return func(scan scan) (m match, err error) {
+		var matches, place int64
+		m.Record, err = scanRecord(func(dest ...any) error { return scan(append(dest, &matches, &place)...) })
+		m.matches, m.last = matches == 1, place == int64(window)
+		return m, err
+	}
 }
 
 // pageOf cuts what was found down to a page. One more than the page was asked

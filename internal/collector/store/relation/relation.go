@@ -55,7 +55,12 @@ type Rows interface {
 }
 
 // Store is a store over a database.
-type Store struct{ DB }
+type Store struct {
+	DB
+	// Window is how many receipts of an index are looked at for one page, where the
+	// index alone does not answer the query. 0: 5,000, some milliseconds.
+	Window int
+}
 
 var _ store.Store = (*Store)(nil)
 

@@ -14,6 +14,7 @@ func TestStore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		s.Window = storetest.Window
 		t.Cleanup(func() {
 			if err := s.Close(); err != nil {
 				t.Error(err)

@@ -118,7 +118,7 @@ func matching(all []store.Record, q store.ReceiptQuery) (ids []string) {
 func testPages(t *testing.T, s store.Store) {
 	c := register(t, s, "a", day)
 	c.Add(c.Denial("rare.example", "t", "HEL_HOST_NOT_ALLOWED"))
-	for i := range 5200 {
+	for i := range Window + 200 {
 		r := c.Receipt("api.example", fmt.Sprint("t", i))
 		if i == 100 {
 			r.Outcome, r.Policy.Reason = receipts.Failed, "UPSTREAM_FAILED"
@@ -138,7 +138,7 @@ func testPages(t *testing.T, s store.Store) {
 			break
 		}
 	}
-	same(t, "found", found, 5199)
+	same(t, "found", found, Window+199)
 	q = store.ReceiptQuery{Agent: "a", Host: "rare.example"}
 	same(t, "leading host", len(get(s.Receipts(t.Context(), "acme", q))(t).Receipts), 1)
 	q = store.ReceiptQuery{Host: "api.example", Agent: "nobody"}

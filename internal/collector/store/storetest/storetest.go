@@ -12,6 +12,9 @@ import (
 	"github.com/signet-egress/signet/receipts"
 )
 
+// Window is what the stores of the suite look at for one page.
+const Window = 300
+
 // Run runs the suite. open returns a store without tenants, which is closed by
 // the test.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
