@@ -48,6 +48,7 @@ deny:
 		{"userinfo", get("http://a@plain.test/", "plain.test"), receipts.Denied, "HEL_TARGET_MALFORMED"},
 		{"connection-names-host", "GET http://plain.test:PORT/ HTTP/1.1\r\nHost: plain.test:PORT\r\nConnection: close, host\r\n\r\n", receipts.Denied, "HEL_TARGET_MALFORMED"},
 		{"loop", "GET http://plain.test:PORT/ HTTP/1.1\r\nHost: plain.test:PORT\r\nVia: 1.1 other, 1.1 signet-test\r\nConnection: close\r\n\r\n", receipts.Denied, "LOOP_DETECTED"},
+		{"loop-websocket", "GET http://plain.test:PORT/ HTTP/1.1\r\nHost: plain.test:PORT\r\nVia: 1.1 signet-test\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", receipts.Denied, "LOOP_DETECTED"},
 		{"request-line", "NOT HTTP\r\n\r\n", receipts.Denied, "HEL_TARGET_MALFORMED"},
 		{"header-syntax", "GET http://plain.test/ HTTP/1.1\r\nHost: plain.test\r\nbad name: x\r\n\r\n", receipts.Denied, "HEL_TARGET_MALFORMED"},
 		{"header-block", "GET http://plain.test/ HTTP/1.1\r\nHost: plain.test\r\nX: " + strings.Repeat("x", 40<<10) + "\r\n\r\n", receipts.Denied, "LIMIT_EXCEEDED"},

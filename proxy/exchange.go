@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/signet-egress/signet/internal/policy"
 	"github.com/signet-egress/signet/proxy/framing"
@@ -186,12 +187,20 @@ func (x *exchange) upgraded(t policy.Target) policy.Target {
 	return t
 }
 
+// inTheClear reports whether Signet is to the request what RFC 9110 calls a
+// proxy, and says so in Via: not within TLS, which it only stands in for.
+func (x *exchange) inTheClear() bool {
+	return x.target.Scheme == "http" || x.target.Scheme == "ws"
+}
+
 // checkHead holds the parsed head against what net/http lets pass.
 func (x *exchange) checkHead() error {
 	r := x.r
 	switch {
 	case x.tunnel != nil && !x.tunnel.isFor(r):
 		return deny(policy.AuthorityMismatch, "this connection was opened for "+x.tunnel.target.Authority()+"; open another for another host", nil)
+	case !httpguts.ValidHeaderFieldName(r.Method): // a token, as a method is; over h2 net/http takes anything
+		return deny(policy.TargetMalformed, "the method is not a token", nil)
 	case untouchableInConnection(r.Header) != "":
 		return deny(policy.TargetMalformed, "Connection may not name "+untouchableInConnection(r.Header), nil)
 	case expectsMore(r.Header):
@@ -213,7 +222,7 @@ func (x *exchange) checkHead() error {
 			reason: policy.LimitExceeded, outcome: receipts.Denied, status: http.StatusRequestURITooLong,
 			detail: "more than 1000 query parameters",
 		}
-	case x.target.Scheme == "http" && slices.ContainsFunc(r.Header["Via"], x.p.saysOurs):
+	case x.inTheClear() && slices.ContainsFunc(r.Header["Via"], x.p.saysOurs):
 		return deny(policy.LoopDetected, "this request has been through this proxy before", nil)
 	}
 	return nil

@@ -110,7 +110,7 @@ func (x *exchange) outbound(ctx context.Context, length int64) *http.Request {
 		h["Te"] = []string{"trailers"}
 	}
 	x.suitContract(h)
-	if x.target.Scheme == "http" {
+	if x.inTheClear() {
 		h["Via"] = append(h["Via"][:len(h["Via"]):len(h["Via"])], "1.1 "+x.p.Via)
 	}
 	if _, ok := h["User-Agent"]; !ok {

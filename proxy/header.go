@@ -4,6 +4,7 @@ import (
 	"iter"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -65,7 +66,7 @@ func connectionFields(h http.Header) iter.Seq[string] {
 // dropSignetFields removes what only Signet may say.
 func dropSignetFields(h http.Header) {
 	for name := range h {
-		if strings.HasPrefix(name, "X-Signet-") {
+		if strings.HasPrefix(dashed(name), "X-Signet-") {
 			delete(h, name)
 		}
 	}
@@ -80,14 +81,20 @@ func cleanAnswer(h http.Header) {
 
 // dropSpoofable removes claims about whom the request was forwarded for.
 func dropSpoofable(h http.Header) {
-	for _, name := range spoofable {
-		delete(h, name)
-	}
 	for name := range h {
-		if strings.HasPrefix(name, "X-Forwarded-") {
+		if d := dashed(name); strings.HasPrefix(d, "X-Forwarded-") || slices.Contains(spoofable[:], d) {
 			delete(h, name)
 		}
 	}
+}
+
+// dashed is a field name with hyphens in the place of underscores: to an upstream
+// that hands fields on as CGI does (RFC 3875, section 4.1.18) the two are one.
+func dashed(name string) string {
+	if strings.IndexByte(name, '_') < 0 {
+		return name
+	}
+	return textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
 }
 
 // wantsWebSocket reports whether the request asks to switch to WebSocket
@@ -121,7 +128,7 @@ func wantsTrailers(h http.Header) bool {
 
 // passTrailers reports whether a trailer field may go on.
 func passTrailers(name string) bool {
-	return httpguts.ValidTrailerHeader(name) && !strings.HasPrefix(name, "X-Signet-")
+	return httpguts.ValidTrailerHeader(name) && !strings.HasPrefix(dashed(name), "X-Signet-") && name != "Alt-Svc"
 }
 
 func fieldCount(h http.Header) int {

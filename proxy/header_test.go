@@ -21,7 +21,8 @@ func TestRequestFields(t *testing.T) {
 			_, err := fmt.Fprintf(conn, "GET %s/headers//a%%2Fb?q=%%zz;x HTTP/1.1\r\nHost: %s\r\n"+
 				"Accept-Encoding: gzip\r\nX-Own: 1\r\nX-Own: 2\r\nConnection: keep-alive, x-drop\r\nX-Drop: 1\r\nKeep-Alive: 1\r\n"+
 				"Proxy-Authorization: Basic YTpi\r\nProxy-Connection: keep-alive\r\nUpgrade: h2c\r\nTe: trailers, deflate\r\n"+
-				"X-Signet-Reason: ok\r\nX-Signet-Trace: t-1\r\nForwarded: for=1.2.3.4\r\nX-Forwarded-For: 1.2.3.4\r\nX-Real-Ip: 1.2.3.4\r\n\r\n", base, host)
+				"X-Signet-Reason: ok\r\nX-Signet-Trace: t-1\r\nForwarded: for=1.2.3.4\r\nX-Forwarded-For: 1.2.3.4\r\nX-Real-Ip: 1.2.3.4\r\n"+
+				"X_Signet_Reason: ok\r\nx_forwarded-for: 1.2.3.4\r\nX_REAL_IP: 1.2.3.4\r\n\r\n", base, host)
 			must(t, err)
 			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			must(t, err)

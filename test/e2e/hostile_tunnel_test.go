@@ -237,6 +237,8 @@ func TestHostileInnerH2(t *testing.T) {
 		{[][2]string{{":method", "GET"}, {":scheme", "https"}, {":path", "/small"}}, "421", "HEL_AUTHORITY_MISMATCH"},
 		{[][2]string{{":method", "GET"}, {":scheme", "https"}, {":path", "/small"}, {":authority", at}, {"expect", "magic"}}, "417", malformedTarget},
 		{[][2]string{{":method", "CONNECT"}, {":authority", "evil.test:443"}}, "400", malformedTarget},
+		{[][2]string{{":method", "GET /echo"}, {":scheme", "https"}, {":path", "/small"}, {":authority", at}}, "400", malformedTarget},
+		{[][2]string{{":method", "GET / HTTP/1.1\r\nHost: evil.test\r\n\r\nGET"}, {":scheme", "https"}, {":path", "/small"}, {":authority", at}}, "reset", "PROTOCOL_ERROR"},
 		{[][2]string{{":method", "GET"}, {":scheme", "https"}, {":path", "/small"}, {":authority", at}}, "200", ""},
 	} {
 		status, reason := askH2(t, frames, stream, c.fields)

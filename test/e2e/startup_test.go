@@ -64,7 +64,7 @@ func TestStartRefusals(t *testing.T) {
 					continue
 				}
 				// It may have come so far as to say that it started and stopped.
-				if file != "journal.db" || !s.evidence().result.CleanStop {
+				if file != "journal.db" && file != "checkpoints" || !s.evidence().result.CleanStop {
 					t.Errorf("%s was changed by a start that failed", file)
 				}
 			}
