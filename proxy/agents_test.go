@@ -1,10 +1,14 @@
 package proxy_test
 
 import (
+	"bufio"
 	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/signet-egress/signet/proxy"
@@ -66,6 +70,62 @@ rules:
 	want := "[reader k1 ok writer k2 ok writer k2 ok tester  AUTH_REQUIRED tester  AUTH_REQUIRED reader k1 HEL_HOST_NOT_ALLOWED]"
 	if fmt.Sprint(got) != want {
 		t.Errorf("receipts %v, want %v", got, want)
+	}
+}
+
+// A key counts where it belongs, once and whole; nothing else says who asks.
+func TestKeysThatAreNone(t *testing.T) {
+	b := start(t, options{policy: anything, agents: proxy.NewAgents([]proxy.APIKey{
+		{ID: "k1", Agent: "reader", SHA256: sha256.Sum256([]byte("reader-key"))},
+	})})
+	basic := func(pair string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(pair)) }
+	for name, c := range map[string]struct {
+		query, fields string
+		status        int
+	}{
+		"Bearer":                {fields: "Proxy-Authorization: Bearer reader-key\r\n", status: 200},
+		"bearer":                {fields: "proxy-authorization: bearer  reader-key \r\n", status: 200},
+		"password with a colon": {fields: "Proxy-Authorization: " + basic("a::reader-key") + "\r\n", status: 407},
+		"user and no password":  {fields: "Proxy-Authorization: " + basic("reader-key:") + "\r\n", status: 200},
+		"user beside another":   {fields: "Proxy-Authorization: " + basic("reader-key:guess") + "\r\n", status: 407},
+		"twice":                 {fields: strings.Repeat("Proxy-Authorization: Bearer reader-key\r\n", 2), status: 407},
+		"the second of two":     {fields: "Proxy-Authorization: Bearer guess\r\nProxy-Authorization: Bearer reader-key\r\n", status: 407},
+		"a list":                {fields: "Proxy-Authorization: Bearer guess, Bearer reader-key\r\n", status: 407},
+		"huge":                  {fields: "Proxy-Authorization: Bearer " + strings.Repeat("a", 30_000) + "\r\n", status: 407},
+		"empty":                 {fields: "Proxy-Authorization: \r\n", status: 407},
+		"no scheme":             {fields: "Proxy-Authorization: reader-key\r\n", status: 407},
+		"another scheme":        {fields: "Proxy-Authorization: Digest reader-key\r\n", status: 407},
+		"Basic of nothing":      {fields: "Proxy-Authorization: " + basic(":") + "\r\n", status: 407},
+		"Basic, not base64":     {fields: "Proxy-Authorization: Basic reader-key\r\n", status: 407},
+		"Basic, not UTF-8":      {fields: "Proxy-Authorization: " + basic("\xff:\xff\x00") + "\r\n", status: 407},
+		"for the upstream":      {fields: "Authorization: Bearer reader-key\r\n", status: 407},
+		"a cookie":              {fields: "Cookie: proxy-authorization=reader-key\r\n", status: 407},
+		"named in another":      {fields: "X-Signet-Agent: reader\r\nX-Api-Key: reader-key\r\n", status: 407},
+		"the query":             {query: "?proxy-authorization=Bearer+reader-key", status: 407},
+	} {
+		host := fmt.Sprintf("plain.test:%d", b.plain.Port())
+		for way, target := range map[string]string{"http": "GET http://" + host + "/small" + c.query, "CONNECT": "CONNECT " + host} {
+			want := c.status
+			switch {
+			case way == "CONNECT" && c.query != "":
+				continue
+			case way == "CONNECT" && want == http.StatusOK:
+				want = http.StatusForbidden // known, and the rule is for http
+			}
+			conn := b.dial()
+			_, err := io.WriteString(conn, target+" HTTP/1.1\r\nHost: "+host+"\r\n"+c.fields+"\r\n")
+			must(t, err)
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			must(t, err)
+			must(t, resp.Body.Close())
+			if resp.StatusCode != want || (want == http.StatusProxyAuthRequired) != (len(resp.Header["Proxy-Authenticate"]) == 2) {
+				t.Errorf("%s, %s: %s %v, want %d", name, way, resp.Status, resp.Header, want)
+			}
+			_ = conn.Close()
+		}
+	}
+	if log := b.logs.String(); strings.Contains(log, "reader-key") || strings.Contains(log, "guess") {
+		t.Error("a key is in the log")
 	}
 }
 

@@ -8,13 +8,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/signet-egress/signet/internal/testkit"
 )
 
 const secret = "s3cr3t-of-the-agent"
 
-// Every line is JSON; each exchange has one line when it is decided and one when
+// Every line is printable JSON; each exchange has one line when it is decided and one when
 // it is closed, with the same keys always; and what an agent puts into a query, a
 // header or a body is in none of them.
 func TestLog(t *testing.T) {
@@ -40,12 +41,18 @@ func TestLog(t *testing.T) {
 	say(t, car.addr, "GET /?q="+secret+" HTTP/1.1\r\nHost: x\r\n\r\n")
 	say(t, car.addr, "GET http://user:"+secret+"@plain.test/ HTTP/1.1\r\nHost: x\r\n\r\n")
 	say(t, car.addr, "nonsense "+secret+"\r\n\r\n")
+	const odd = "/small/\u202e\u2066\u200b\u0085\xff%1b%0d%0a{\"level\":\"ERROR\"}" // goes on as it is
+	at := strings.TrimPrefix(plain.url(s, ""), "http://")
+	exchange(t, car.addr, "GET http://"+at+odd+" HTTP/1.1\r\nHost: "+at+"\r\nX-Signet-Trace: \u202e\r\n\r\n")
 
 	all := car.receipts()
 	decided, settled := make(map[string]int), make(map[string]int)
 	for line := range strings.Lines(car.Output() + "\n") {
 		if strings.Contains(line, secret) {
 			t.Errorf("the secret is in %s", line)
+		}
+		if i := strings.IndexFunc(strings.TrimSuffix(line, "\n"), func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }); i >= 0 {
+			t.Errorf("not printable: %q", line)
 		}
 		var fields map[string]any
 		if err := json.Unmarshal([]byte(line), &fields); err != nil {
