@@ -186,7 +186,7 @@ func verifyBundle(ctx context.Context, path string) (string, error) {
 // secondOpinion is what the verifier in Python says, where there is a Python that
 // can run it.
 func secondOpinion(ctx context.Context, script, path string) (string, error) {
-	if err := exec.CommandContext(ctx, "python3", "-I", "-c", "import cryptography").Run(); err != nil {
+	if exec.CommandContext(ctx, "python3", "-I", "-c", "import cryptography").Run() != nil {
 		return "not asked: it needs python3 with the package cryptography", nil
 	}
 	cmd := exec.CommandContext(ctx, "python3", "-I", script, path) //nolint:gosec // what --second-verifier names

@@ -19,6 +19,7 @@ import (
 func newVerifyCommand() *cobra.Command {
 	var (
 		jwks, checkpoints string
+		log               logFlags
 		asJSON            bool
 	)
 	cmd := &cobra.Command{
@@ -38,6 +39,12 @@ Records cut off the end of a chain, or all of it written anew with the key, show
 against checkpoints: those beside a journal, which are always looked at, and those
 that were kept elsewhere, of any of the chains, in the file of --checkpoints.
 
+With --log every record must be in a collector's log too. It is read from the
+collector's API, or from a directory with a file checkpoint and a directory tile
+(C2SP tlog-tiles), and held against the newest checkpoint, which must be signed by
+--log-key. With --log-checkpoint the log must extend the checkpoint in that file,
+which the newest then takes the place of.
+
 The exit status is 0 if all is good, 1 if not, with the first bad record named,
 and 2 if there is nothing to verify or it cannot be read.`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -55,6 +62,9 @@ and 2 if there is nothing to verify or it cannot be read.`,
 			if err := c.readCheckpoints(checkpoints); err != nil {
 				return exit(exitUnusable, err)
 			}
+			if c.log, err = log.readLog(cmd.Context()); err != nil {
+				return c.refuse(err, asJSON)
+			}
 			for _, path := range args {
 				if err := c.path(path); err != nil {
 					return c.refuse(err, asJSON)
@@ -68,6 +78,10 @@ and 2 if there is nothing to verify or it cannot be read.`,
 	}
 	cmd.Flags().StringVar(&jwks, "jwks", "", "trust only the keys of this JWKS file, and those that they introduce")
 	cmd.Flags().StringVar(&checkpoints, "checkpoints", "", "hold the chains against the checkpoints in this file too")
+	cmd.Flags().StringVar(&log.log, "log", "", "want every record in this log: the URL of a collector, or a directory")
+	cmd.Flags().StringVar(&log.key, "log-key", "", "verifier key of the log, as the collector has it at /v1/log/key")
+	cmd.Flags().StringVar(&log.token, "token-file", "", "file of the token, of scope receipts.read, that the collector's API is read with")
+	cmd.Flags().StringVar(&log.remembered, "log-checkpoint", "", "file of the log's checkpoint of the last time, which it must extend")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write the answer as JSON, one object a bundle or chain")
 	return cmd
 }
@@ -93,6 +107,7 @@ type verification struct {
 	cmd    *cobra.Command
 	keys   *receipts.KeySet
 	kept   []checkpoint.Note     // outside of the data directories
+	log    *heldLog              // nil: not asked for
 	chains map[string]*heldChain // by the chain id that the first record claims
 	found  []found
 }
@@ -177,7 +192,7 @@ func (c *verification) records(path string, file bool, beside []checkpoint.Note,
 	err := each(func(record []byte) error {
 		if p == nil {
 			v := c.chain(record)
-			v.begin(path, notesOf(c.kept, v.id), beside)
+			v.begin(c.cmd.Context(), path, notesOf(c.kept, v.id), beside)
 			before = v.Records()
 			p = v.Pipeline()
 		}
@@ -208,7 +223,8 @@ func (c *verification) bundle(path string, f *os.File, size int64) error {
 		bar := newProgress(c.cmd, "verifying", reader.Size())
 		var r bundle.Result
 		held := newHeld(path, c.kept, reader.Manifest())
-		reader.Observe(held.see)
+		held.log = c.log
+		reader.Observe(func(r receipts.Record) { held.see(c.cmd.Context(), r) })
 		r, err = reader.Verify(c.keys, bar.add)
 		bar.done()
 		c.found = append(c.found, found{bundle: &r, keys: reader.Keys(), held: held})
@@ -239,7 +255,7 @@ func (c *verification) chain(record []byte) *heldChain {
 	_ = json.Unmarshal(record, &claim) // "" then; the verifier says what is wrong
 	v, ok := c.chains[claim.Chain.ID]
 	if !ok {
-		v = &heldChain{Verifier: receipts.NewVerifier(c.keys), id: claim.Chain.ID, held: new(held)}
+		v = &heldChain{Verifier: receipts.NewVerifier(c.keys), id: claim.Chain.ID, held: &held{log: c.log}}
 		c.chains[claim.Chain.ID] = v
 		c.found = append(c.found, found{chain: v.Verifier, held: v.held})
 	}

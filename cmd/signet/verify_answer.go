@@ -63,6 +63,8 @@ type chainAnswer struct {
 	Anchored     bool            `json:"anchored"` // by a checkpoint that was kept outside
 	Checkpoints  int             `json:"checkpoints"`
 	HeldTo       int64           `json:"held_to_seq,omitempty"` // by the newest checkpoint
+	LogSize      int64           `json:"log_size,omitempty"`    // of the log that every record is in
+	LogExtends   int64           `json:"log_extends,omitempty"` // size of the remembered log that it extends
 	CleanStop    bool            `json:"clean_stop"`
 	Withheld     int64           `json:"details_withheld"`
 	Recoveries   int64           `json:"recoveries"`
@@ -106,6 +108,9 @@ func (c *verification) report(w io.Writer, jwks string, asJSON bool) error {
 				Verified: true, Chain: r.ChainID, Receipts: r.Receipts, Records: r.Records, First: r.First, Last: r.Last, Head: r.Head,
 				KID: r.TrustedKID, Pinned: r.Pinned, Anchored: h.anchored(), Checkpoints: h.report.Held, HeldTo: h.to(), CleanStop: r.CleanStop, Withheld: r.Withheld, Recoveries: r.Recoveries, Lost: r.Lost, HopsUnproved: r.HopsUnproved,
 			}
+			if c.log != nil {
+				answer.LogSize, answer.LogExtends = c.log.tree.N, c.log.old
+			}
 			if b := c.found[i].bundle; b != nil {
 				answer.Manifest = receipts.EncodeDocument(b.Manifest)
 			}
@@ -145,6 +150,9 @@ func (f *found) describe(r *receipts.Result, jwks string) string {
 	s += fmt.Sprintf("end: %s; %s\n", end, f.anchor(r.Last))
 	if f.bundle != nil && f.bundle.Checkpoints.Held > 0 {
 		s += fmt.Sprintf("checkpoints: %d in the bundle, the newest of seq %d\n", f.bundle.Checkpoints.Held, f.bundle.Checkpoints.Newest.Seq)
+	}
+	if f.held.log != nil {
+		s += f.held.log.describe()
 	}
 	if r.Recoveries > 0 {
 		s += fmt.Sprintf("loss: an operator had the chain go on %d times after a loss; %d records are missing there\n", r.Recoveries, r.Lost)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -16,6 +18,8 @@ type held struct {
 	outside []checkpoint.Note // kept elsewhere
 	audit   *checkpoint.Audit // of those and the ones beside the journal; nil for none
 	report  checkpoint.Report
+	log     *heldLog // nil: not asked for
+	missing error    // about the first record that is not in it
 }
 
 // heldChain is a chain that is read.
@@ -27,11 +31,13 @@ type heldChain struct {
 
 // begin goes on with the records at path, of a journal with checkpoints beside
 // it, or of none.
-func (v *heldChain) begin(path string, outside, beside []checkpoint.Note) {
+func (v *heldChain) begin(ctx context.Context, path string, outside, beside []checkpoint.Note) {
 	v.path = path
 	if v.audit == nil && len(outside)+len(beside) > 0 {
 		v.outside, v.audit = outside, checkpoint.NewAudit(slices.Concat(outside, beside))
-		v.Observe(v.see)
+	}
+	if v.audit != nil || v.log != nil {
+		v.Observe(func(r receipts.Record) { v.see(ctx, r) })
 	}
 }
 
@@ -51,10 +57,13 @@ func newHeld(path string, kept []checkpoint.Note, m *bundle.Manifest) *held {
 }
 
 // see is called with each good record.
-func (h *held) see(r receipts.Record) {
+func (h *held) see(ctx context.Context, r receipts.Record) {
+	head := r.RecordHead()
 	if h.audit != nil {
-		head := r.RecordHead()
 		h.audit.Record(head.Chain.Seq, head.ReceiptHash)
+	}
+	if h.log != nil && h.missing == nil {
+		h.missing = h.log.check(ctx, head)
 	}
 }
 
@@ -83,10 +92,14 @@ func notesOf(notes []checkpoint.Note, chain string) (of []checkpoint.Note) {
 }
 
 // holdChains holds everything that was verified, which is good in itself, against
-// its checkpoints. Checkpoints of a chain that was not read are no mistake.
+// its checkpoints and the log. Checkpoints of a chain that was not read are no
+// mistake.
 func (c *verification) holdChains() error {
 	for i := range c.found {
 		f := &c.found[i]
+		if bad, ok := errors.AsType[*receipts.VerifyError](f.held.missing); ok {
+			return badRecord(f.held.path, 0, bad)
+		}
 		if f.held.audit == nil {
 			continue
 		}

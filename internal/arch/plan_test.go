@@ -18,10 +18,10 @@ var plan = map[string]room{
 	// The wiring.
 	"cmd/signet": {
 		own: []string{
-			"internal/config", "internal/doctor", "internal/lifecycle", "internal/payload", "internal/policy", "internal/rollout", "internal/ruleset", "internal/sidecar", "invariants/facts", "receipts", "receipts/bundle", "receipts/checkpoint", "receipts/journal", "resolver",
+			"internal/config", "internal/doctor", "internal/durable", "internal/lifecycle", "internal/payload", "internal/policy", "internal/rollout", "internal/ruleset", "internal/sidecar", "invariants/facts", "receipts", "receipts/bundle", "receipts/checkpoint", "receipts/journal", "receipts/logproof", "resolver",
 			"internal/testkit/peers", // the demo is made of the test peers
 		},
-		modules: []string{"github.com/google/uuid", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "golang.org/x/sys/unix", "golang.org/x/term", "golang.org/x/tools/txtar"},
+		modules: []string{"github.com/google/uuid", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "golang.org/x/mod/sumdb", "golang.org/x/sys/unix", "golang.org/x/term", "golang.org/x/tools/txtar"},
 		tests:   []string{"go.yaml.in/yaml/v3", "go.etcd.io/bbolt"},
 	},
 	"cmd/signet-collector": {
@@ -109,6 +109,10 @@ var plan = map[string]room{
 		modules: []string{"golang.org/x/mod/sumdb/note"},
 		outside: []string{"net", "net/http", "os", "os/exec", "syscall"},
 	},
+	"receipts/logproof": {
+		modules: []string{"golang.org/x/mod/sumdb"},
+		outside: []string{"net", "net/http", "os", "os/exec", "syscall"},
+	},
 	"receipts/journal": {
 		own:     []string{"internal/boltfile", "internal/durable", "receipts", "receipts/checkpoint"},
 		modules: []string{"github.com/google/uuid", "go.etcd.io/bbolt", "golang.org/x/sys/unix"},
@@ -159,19 +163,19 @@ var plan = map[string]room{
 		own:     []string{"internal/collector/access", "internal/collector/store", "receipts"},
 		modules: []string{"github.com/google/uuid"},
 		tests: []string{
-			"internal/collector/merkle", "internal/collector/store/sqlite", "internal/testkit/chains",
+			"internal/collector/merkle", "internal/collector/store/sqlite", "internal/testkit/chains", "receipts/logproof",
 			"github.com/santhosh-tekuri/jsonschema/v6", "go.yaml.in/yaml/v3", "golang.org/x/mod/sumdb",
 		},
 	},
 	"internal/collector/merkle": {
-		own:     []string{"internal/collector/store"},
+		own:     []string{"internal/collector/store", "receipts/logproof"},
 		modules: []string{"golang.org/x/mod/sumdb"},
 	},
 	"internal/collector/web": {
-		own:     []string{"internal/collector/access", "internal/collector/httpapi", "internal/collector/merkle", "internal/collector/store", "receipts"},
+		own:     []string{"internal/collector/access", "internal/collector/httpapi", "internal/collector/store", "receipts", "receipts/logproof"},
 		modules: []string{"golang.org/x/mod/sumdb"},
 		tests: []string{
-			"internal/collector/audit", "internal/collector/store/sqlite", "internal/testkit/chains", "receipts/bundle", "github.com/chromedp",
+			"internal/collector/audit", "internal/collector/merkle", "internal/collector/store/sqlite", "internal/testkit/chains", "receipts/bundle", "github.com/chromedp",
 		},
 	},
 	"internal/collector/pki": {own: []string{"internal/durable"}},

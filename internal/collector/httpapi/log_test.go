@@ -10,8 +10,8 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/signet-egress/signet/internal/collector/httpapi"
-	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/receipts"
+	"github.com/signet-egress/signet/receipts/logproof"
 )
 
 // logKey is what an auditor is given once.
@@ -51,7 +51,7 @@ func TestTheLogProves(t *testing.T) {
 	w.sequence()
 	key := w.logKey()
 	_, text := w.do(http.MethodGet, "/v1/log/checkpoint", acme, nil)
-	old, err := merkle.OpenCheckpoint(text, key)
+	old, err := logproof.OpenCheckpoint(text, key)
 	if err != nil || old.N != int64(len(first.Lines)) {
 		t.Fatalf("the first checkpoint: %d, %v", old.N, err)
 	}
@@ -74,7 +74,7 @@ func (w *world) wantIncluded(chain string, seq int64, hash, key string) {
 	w.t.Helper()
 	var p httpapi.Proof
 	w.get(fmt.Sprintf("/v1/log/inclusion?chain=%s&seq=%d", chain, seq), &p)
-	tree, err := merkle.OpenCheckpoint([]byte(p.Checkpoint), key)
+	tree, err := logproof.OpenCheckpoint([]byte(p.Checkpoint), key)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func (w *world) wantConsistent(old tlog.Tree, key string) {
 	w.t.Helper()
 	var p httpapi.Proof
 	w.get(fmt.Sprintf("/v1/log/consistency?from=%d", old.N), &p)
-	tree, err := merkle.OpenCheckpoint([]byte(p.Checkpoint), key)
+	tree, err := logproof.OpenCheckpoint([]byte(p.Checkpoint), key)
 	if err != nil {
 		w.t.Fatal(err)
 	}

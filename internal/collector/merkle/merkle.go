@@ -12,18 +12,14 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/receipts/logproof"
 )
-
-// tileHeight is that of C2SP tlog-tiles.
-const tileHeight = 8
 
 // Signer signs the logs of all tenants.
 type Signer struct {
@@ -68,7 +64,7 @@ func (s *Signer) Grow(tenant string, now time.Time) store.Grow {
 			return store.Growth{}, fmt.Errorf("sign the log of %s: %w", tenant, err)
 		}
 		g := store.Growth{State: store.LogState{Size: size, Root: root, Checkpoint: checkpoint, At: now}}
-		for _, t := range tlog.NewTiles(tileHeight, old.Size, size) {
+		for _, t := range tlog.NewTiles(logproof.TileHeight, old.Size, size) {
 			data, err := tlog.ReadTileData(t, hashes)
 			if err != nil {
 				return store.Growth{}, fmt.Errorf("tile %s of the log of %s: %w", t.Path(), tenant, err)
@@ -136,7 +132,7 @@ type tiles struct {
 }
 
 // Height implements tlog.TileReader.
-func (*tiles) Height() int { return tileHeight }
+func (*tiles) Height() int { return logproof.TileHeight }
 
 // ReadTiles implements tlog.TileReader.
 func (t *tiles) ReadTiles(wanted []tlog.Tile) ([][]byte, error) {
@@ -178,29 +174,3 @@ type signer struct {
 
 // Sign implements note.Signer.
 func (s signer) Sign(msg []byte) ([]byte, error) { return ed25519.Sign(s.key, msg), nil }
-
-// OpenCheckpoint verifies a checkpoint with a verifier key and returns the tree
-// that it is of.
-func OpenCheckpoint(signed []byte, verifierKey string) (tlog.Tree, error) {
-	v, err := note.NewVerifier(verifierKey)
-	if err != nil {
-		return tlog.Tree{}, fmt.Errorf("the log's verifier key: %w", err)
-	}
-	n, err := note.Open(signed, note.VerifierList(v))
-	if err != nil {
-		return tlog.Tree{}, fmt.Errorf("open the checkpoint: %w", err)
-	}
-	lines := strings.Split(n.Text, "\n")
-	if len(lines) < 4 || lines[0] != v.Name() {
-		return tlog.Tree{}, fmt.Errorf("open the checkpoint: it is not of the log %s", v.Name())
-	}
-	size, err := strconv.ParseInt(lines[1], 10, 64)
-	if err != nil || size < 0 || strconv.FormatInt(size, 10) != lines[1] {
-		return tlog.Tree{}, fmt.Errorf("open the checkpoint: %q is no size", lines[1])
-	}
-	root, err := tlog.ParseHash(lines[2])
-	if err != nil {
-		return tlog.Tree{}, fmt.Errorf("open the checkpoint: %w", err)
-	}
-	return tlog.Tree{N: size, Hash: root}, nil
-}

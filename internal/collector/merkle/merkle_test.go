@@ -14,6 +14,7 @@ import (
 
 	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/receipts/logproof"
 )
 
 // kept is a log in memory: the store's part of it.
@@ -80,7 +81,7 @@ func open(t *rapid.T, k *kept, s *merkle.Signer) tlog.Tree {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tree, err := merkle.OpenCheckpoint(k.state.Checkpoint, key)
+	tree, err := logproof.OpenCheckpoint(k.state.Checkpoint, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +153,7 @@ func TestCheckpointsAreOfOneLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := merkle.OpenCheckpoint(k.state.Checkpoint, other); err == nil {
+	if _, err := logproof.OpenCheckpoint(k.state.Checkpoint, other); err == nil {
 		t.Error("the checkpoint of one tenant's log opens as another's")
 	}
 	key, err := s.VerifierKey("acme")
@@ -161,7 +162,7 @@ func TestCheckpointsAreOfOneLog(t *testing.T) {
 	}
 	changed := append([]byte(nil), k.state.Checkpoint...)
 	changed[len("collector.example/acme\n")] = '9'
-	if _, err := merkle.OpenCheckpoint(changed, key); err == nil {
+	if _, err := logproof.OpenCheckpoint(changed, key); err == nil {
 		t.Error("a changed checkpoint opens")
 	}
 	if _, err := (merkle.Prover{Store: k}).Inclusion(t.Context(), "acme", 0, 4); err == nil || errors.Is(err, store.ErrNotFound) {

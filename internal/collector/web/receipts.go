@@ -14,9 +14,9 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/signet-egress/signet/internal/collector/httpapi"
-	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/receipts"
+	"github.com/signet-egress/signet/receipts/logproof"
 )
 
 type receiptsPage struct {
@@ -133,7 +133,7 @@ func (w *Web) check(tenant string, p *httpapi.Proof) (root string, err error) {
 	if err != nil {
 		return "", err
 	}
-	tree, err := merkle.OpenCheckpoint([]byte(p.Checkpoint), key)
+	tree, err := logproof.OpenCheckpoint([]byte(p.Checkpoint), key)
 	if err != nil {
 		return "", err
 	}
@@ -143,11 +143,11 @@ func (w *Web) check(tenant string, p *httpapi.Proof) (root string, err error) {
 			return "", err
 		}
 	}
-	leaf, err := hex.DecodeString(strings.TrimPrefix(p.Leaf, "sha256:"))
+	leaf, err := logproof.LeafOf(p.Leaf)
 	if err != nil {
 		return "", err
 	}
-	return hex.EncodeToString(tree.Hash[:]), tlog.CheckRecord(proof, tree.N, tree.Hash, *p.Index, tlog.RecordHash(leaf))
+	return hex.EncodeToString(tree.Hash[:]), tlog.CheckRecord(proof, tree.N, tree.Hash, *p.Index, leaf)
 }
 
 func indented(line []byte) string {
