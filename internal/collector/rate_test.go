@@ -18,8 +18,10 @@ var (
 )
 
 // Records per second, verified and committed by PostgreSQL on this machine (with
-// its usual durability, where a rate is wanted), from eight sidecars that each have two batches under way.
-// What they send is made before, since making it costs as much as verifying.
+// its usual durability, where a rate is wanted), from eight sidecars that each
+// have two batches under way. Where a rate is wanted they send at twice that, for
+// the whole time; else as fast as they can. What they send is made before, since
+// making it costs as much as verifying.
 func TestRate(t *testing.T) {
 	const sidecars, size = 8, 250
 	pg := cluster
@@ -36,11 +38,15 @@ func TestRate(t *testing.T) {
 	for i := range senders {
 		senders[i] = newSender(w, records/sidecars, size)
 	}
+	var every time.Duration
+	if *rateWanted > 0 {
+		every = time.Second * size * sidecars / time.Duration(*rateWanted*2)
+	}
 	begin := time.Now()
 	end := begin.Add(time.Duration(*rateSeconds) * time.Second)
 	var group sync.WaitGroup
 	for _, s := range senders {
-		group.Go(func() { s.run(t, end) })
+		group.Go(func() { s.run(t, end, every) })
 	}
 	group.Wait()
 	took := time.Since(begin)
@@ -80,12 +86,16 @@ func newSender(w *world, records, size int) *sender {
 	return s
 }
 
-func (s *sender) run(t *testing.T, end time.Time) {
+// run sends a batch at most every so often.
+func (s *sender) run(t *testing.T, end time.Time, every time.Duration) {
 	const underWay = 2
 	var sent []time.Time
 	next := 0
+	pace := time.NewTicker(max(every, 1))
+	defer pace.Stop()
 	for {
 		for len(sent) < underWay && next < len(s.batches) && time.Now().Before(end) {
+			<-pace.C
 			if err := s.stream.Send(s.batches[next]); err != nil {
 				t.Error(err)
 				return
