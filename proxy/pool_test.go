@@ -46,6 +46,28 @@ func TestSixtyFourAgentsKeepTheirUpstreamConnections(t *testing.T) {
 	}
 }
 
+// A connection serves the host and the policy that it was made for, and no other,
+// although all of these lead to one address and port.
+func TestConnectionsAreNotShared(t *testing.T) {
+	const rules = `rules: [{name: %s, hosts: [plain.test, other.test], ports: [PORT], schemes: [http]}]`
+	b := start(t, options{policy: fmt.Sprintf(rules, "one")})
+	client := b.client(false)
+	for i, c := range []struct {
+		host        string
+		connections int64 // so far
+	}{{"plain.test", 1}, {"plain.test", 1}, {"other.test", 2}, {"plain.test", 2}, {"other.test", 2}} {
+		must(t, fetch(client, b.plain.URL(c.host, "/small")))
+		if got := b.plain.Connections(); got != c.connections {
+			t.Errorf("request %d: %d connections, want %d", i, got, c.connections)
+		}
+	}
+	b.swap(fmt.Sprintf(rules, "two"))
+	must(t, fetch(client, b.plain.URL("plain.test", "/small")))
+	if got := b.plain.Connections(); got != 3 {
+		t.Errorf("under another policy: %d connections, want 3", got)
+	}
+}
+
 // serveMeeting is an upstream, HTTP/1.1 only, on b.raw whose first agents requests
 // wait for each other, so that each has a connection of its own. It returns how
 // many connections were accepted.

@@ -28,6 +28,7 @@ const (
 	ClassMetadata      = "metadata"
 	ClassOwnPort       = "own-port"
 	ClassOwnAddress    = "own-address"
+	ClassAPIServer     = "api-server"
 	ClassInvalid       = "invalid"
 )
 
@@ -37,7 +38,7 @@ func Classes() []string {
 		ClassPublic, ClassPrivateUse, ClassUniqueLocal, ClassShared, ClassLoopback, ClassLinkLocal,
 		ClassThisNetwork, ClassProtocol, ClassDocumentation, ClassBenchmarking, ClassReserved,
 		ClassDeprecated, ClassDiscard, ClassUnallocated, ClassIPv4Embedded, ClassUnspecified,
-		ClassBroadcast, ClassMulticast, ClassMetadata, ClassOwnPort, ClassOwnAddress, ClassInvalid,
+		ClassBroadcast, ClassMulticast, ClassMetadata, ClassOwnPort, ClassOwnAddress, ClassAPIServer, ClassInvalid,
 	}
 }
 
@@ -45,7 +46,7 @@ func Classes() []string {
 type Verdict struct {
 	Allowed bool
 	Class   string       // one of Classes
-	Block   netip.Prefix // the block that gave the class; a single address for metadata, own-port and own-address
+	Block   netip.Prefix // the block that gave the class; a single address for metadata, own-port, own-address and api-server
 	What    string       // the block's name and source, for a person
 }
 

@@ -13,6 +13,7 @@ type Guard struct {
 	own       []netip.AddrPort
 	wildcards []uint16 // ports on which Signet listens on every address
 	local     []netip.Addr
+	apiServer netip.Addr // of the cluster; not valid where there is none
 }
 
 // NewGuard returns a Guard.
@@ -52,6 +53,15 @@ func (g *Guard) WithNAT64(prefixes []netip.Prefix) *Guard {
 	return &with
 }
 
+// WithAPIServer returns a copy of g that knows the address of the cluster's API
+// server, which is open only to a hole of that single address: whoever opens the
+// range of a cluster's services means those.
+func (g *Guard) WithAPIServer(a netip.Addr) *Guard {
+	with := *g
+	with.apiServer = normal(a)
+	return &with
+}
+
 // Address judges a regardless of the port. A denied class is denied even where
 // only the IPv4 address embedded in a is of that class.
 func (g *Guard) Address(a netip.Addr) Verdict { return g.address(a, nil) }
@@ -61,10 +71,13 @@ func (g *Guard) address(a netip.Addr, holes []netip.Prefix) Verdict {
 	a = normal(a)
 	v := classify(a)
 	single := netip.PrefixFrom(a, a.BitLen())
-	if v.Class == ClassMetadata {
+	named := slices.Contains(g.holes, single) || slices.Contains(holes, single)
+	switch {
+	case v.Class == ClassMetadata:
 		return v
-	}
-	if slices.Contains(g.local, a) && !a.IsLoopback() && !slices.Contains(g.holes, single) && !slices.Contains(holes, single) {
+	case g.apiServer.IsValid() && a == g.apiServer && !named:
+		return Verdict{Class: ClassAPIServer, Block: single, What: "the cluster's API server"}
+	case slices.Contains(g.local, a) && !a.IsLoopback() && !named:
 		return Verdict{Class: ClassOwnAddress, Block: single, What: "an interface of this machine"}
 	}
 	if inner, ok := g.translated(a, holes); ok {
@@ -139,7 +152,7 @@ func contains(prefixes []netip.Prefix, a netip.Addr) bool {
 func closed(class string) bool {
 	switch class {
 	case ClassInvalid, ClassUnspecified, ClassBroadcast, ClassMulticast, ClassIPv4Embedded,
-		ClassMetadata, ClassOwnPort, ClassOwnAddress:
+		ClassMetadata, ClassOwnPort, ClassOwnAddress, ClassAPIServer:
 		return true
 	}
 	return false

@@ -316,6 +316,27 @@ func TestOwnAddresses(t *testing.T) {
 	}
 }
 
+func TestAPIServer(t *testing.T) {
+	for _, server := range []string{"10.96.0.1", "::ffff:10.96.0.1", "fd00:96::1"} {
+		a := netip.MustParseAddr(server)
+		wide := NewGuard(prefixes("10.0.0.0/8", "fd00::/8", "64:ff9b::/96"), nil, nil).WithAPIServer(a)
+		named := NewGuard(prefixes("10.96.0.1/32", "fd00:96::1/128"), nil, nil).WithAPIServer(a)
+		if v := wide.Address(a); v.Allowed || v.Class != ClassAPIServer || v.What == "" {
+			t.Errorf("%s in a wide hole: %+v", server, v)
+		}
+		if v := named.Address(a); !v.Allowed {
+			t.Errorf("%s in a hole of its own: %+v", server, v)
+		}
+		if v := wide.Address(netip.MustParseAddr("10.96.0.2")); !v.Allowed {
+			t.Errorf("beside %s: %+v", server, v)
+		}
+	}
+	translated := NewGuard(prefixes("10.0.0.0/8", "64:ff9b::/96"), nil, nil).WithAPIServer(netip.MustParseAddr("10.96.0.1"))
+	if v := translated.Address(netip.MustParseAddr("64:ff9b::a60:1")); v.Allowed || v.Class != ClassAPIServer {
+		t.Errorf("behind a translator: %+v", v)
+	}
+}
+
 func TestPref64(t *testing.T) {
 	g := NewGuard(prefixes("10.20.0.0/16", "2001:db8:9::/48"), []netip.AddrPort{netip.MustParseAddrPort("10.20.0.9:3128")}, nil).WithNAT64(
 		prefixes("2600:32::/32", "2600:40::/40", "2600:48::/48", "2600:56::/56", "2600:64::/64", "2600:96::/96", "64:ff9b:1:96::/96", "2600:33::/33", "2001:db8:9:96::/96"))

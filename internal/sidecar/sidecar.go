@@ -292,8 +292,8 @@ func (s *Sidecar) decideBy(set *ruleset.Set) error {
 	return nil
 }
 
-// newGuard closes Signet's own ports and the machine's own addresses, whatever
-// the policy's holes are.
+// newGuard closes Signet's own ports, the machine's own addresses and the API
+// server of the cluster that it is in, whatever the policy's holes are.
 func (s *Sidecar) newGuard(set *ruleset.Set) (*resolver.Guard, error) {
 	return s.guardFor(set.Policy.Holes())
 }
@@ -311,7 +311,16 @@ func (s *Sidecar) guardFor(holes []netip.Prefix) (*resolver.Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	return resolver.NewGuard(holes, own, local).WithNAT64(s.config.Resolver.NAT64), nil
+	return resolver.NewGuard(holes, own, local).WithNAT64(s.config.Resolver.NAT64).WithAPIServer(apiServer()), nil
+}
+
+// apiServer is where a pod finds its cluster's API server; not valid elsewhere.
+func apiServer() netip.Addr {
+	a, err := netip.ParseAddr(os.Getenv("KUBERNETES_SERVICE_HOST"))
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a
 }
 
 func localAddresses() ([]netip.Addr, error) {

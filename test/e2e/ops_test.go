@@ -27,6 +27,14 @@ func TestHealth(t *testing.T) {
 			t.Errorf("POST %s: %+v", path, got)
 		}
 	}
+	// Nothing else is there: no profiles, nothing of the admin socket's, no proxy.
+	for _, path := range []string{"/debug/pprof/", "/debug/vars", "/v1/state", "/v1/reload", "/"} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodConnect} {
+			if got := car.ops(t, method, path); got.status != http.StatusNotFound && got.status != http.StatusMethodNotAllowed {
+				t.Errorf("%s %s: %+v", method, path, got)
+			}
+		}
+	}
 	if status, d := say(t, car.addr, "GET /metrics HTTP/1.1\r\nHost: "+car.addr+"\r\n\r\n"); status != http.StatusBadRequest {
 		t.Errorf("/metrics on the proxy's port: %d %+v", status, d)
 	}

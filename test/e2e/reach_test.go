@@ -14,13 +14,18 @@ import (
 // found free there stays free.
 const own = "127.0.0.77"
 
-// No rule and no hole opens Signet's own ports or the machine's metadata.
+// apiServer is what every sidecar takes for its cluster's API server.
+const apiServer = "127.0.0.88"
+
+// No rule and no wide hole opens Signet's own ports, the machine's metadata or the
+// cluster's API server.
 func TestWhatNoPolicyOpens(t *testing.T) {
 	s := newSite(t, options{})
 	proxy, metrics := freePort(t), freePort(t)
 	s.writePolicy(fmt.Sprintf(`
 rules:
   - {name: own, hosts: [own.test, %[1]s], ports: [%[2]d, %[3]d], schemes: [http, https]}
+  - {name: cluster, hosts: [kubernetes.test], ports: [80, 443, 6443], schemes: [http, https]}
   - {name: intercepted, hosts: [mine.test], ports: [%[2]d, %[3]d], intercept: true}
   - {name: metadata, hosts: [metadata.test, metadata6.test, metadata.google.internal, 169.254.169.254], ports: [80, 443], schemes: [http, https]}
 `, own, proxy, metrics), "127.0.0.0/8, 169.254.0.0/16, 'fd00::/8'")
@@ -29,6 +34,7 @@ rules:
 		fmt.Sprintf("listen: %s:%d\nmetrics_listen: %s:%d", own, proxy, own, metrics))
 	for name, address := range map[string]string{
 		"own.test": own, "mine.test": own, "metadata.test": "169.254.169.254", "metadata6.test": "fd00:ec2::254",
+		"kubernetes.test":          apiServer,
 		"metadata.google.internal": "169.254.169.254",
 	} {
 		s.dns.Set(name, time.Minute, netip.MustParseAddr(address))
@@ -47,6 +53,9 @@ rules:
 		"http://metadata6.test/latest/meta-data/",
 		"http://metadata.google.internal/computeMetadata/v1/",
 		"http://169.254.169.254/latest/meta-data/",
+		"http://kubernetes.test/api",
+		"https://kubernetes.test/api",
+		"https://kubernetes.test:6443/api",
 	} {
 		if reason := refused(t, car, url); reason != "HEL_ADDRESS_DENIED" {
 			t.Errorf("%s: %s", url, reason)

@@ -32,7 +32,11 @@ func (s *site) command() *exec.Cmd {
 	s.t.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(s.t.Context()), testkit.BuildSignet(s.t), "run", "--config", s.path("signet.yaml"))
 	cmd.Dir = s.dir
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+	const nobody = "http://127.0.0.1:9" // a proxy that Signet itself must not use
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "KUBERNETES_SERVICE_HOST=" + apiServer,
+		"HTTP_PROXY=" + nobody, "HTTPS_PROXY=" + nobody, "ALL_PROXY=" + nobody, "http_proxy=" + nobody, "https_proxy=" + nobody,
+	}
 	return cmd
 }
 
