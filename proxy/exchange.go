@@ -207,6 +207,8 @@ func (x *exchange) checkHead() error {
 		return refuseExpectation()
 	case r.Method == http.MethodTrace || r.Method == "TRACK":
 		return deny(policy.MethodNotAllowed, "TRACE and TRACK are never carried", nil)
+	case overriddenBy(r) != "":
+		return deny(policy.MethodNotAllowed, overriddenBy(r)+" asks for another method than the request's, by which it is decided; send the request with that method", nil)
 	case fieldCount(r.Header) > maxFields:
 		return &denial{
 			reason: policy.LimitExceeded, outcome: receipts.Denied, status: http.StatusRequestHeaderFieldsTooLarge,

@@ -72,6 +72,30 @@ func dropSignetFields(h http.Header) {
 	}
 }
 
+// overriding are fields by which servers take a request for one of another method.
+var overriding = [...]string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
+
+// overriddenBy is a field that asks for another method, or "".
+func overriddenBy(r *http.Request) string {
+	for name, methods := range r.Header {
+		if slices.Contains(overriding[:], dashed(name)) && (len(methods) != 1 || methods[0] != r.Method) {
+			return name
+		}
+	}
+	return ""
+}
+
+// said is what the fields of a name say together (RFC 9110, section 5.3).
+func said(h http.Header, name string) string {
+	var values []string
+	for n, v := range h {
+		if dashed(n) == name {
+			values = append(values, v...)
+		}
+	}
+	return strings.Join(values, ", ")
+}
+
 // cleanAnswer removes from an upstream's header what is not for the agent.
 func cleanAnswer(h http.Header) {
 	dropConnectionFields(h)

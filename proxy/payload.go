@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -146,7 +147,7 @@ func (x *exchange) inspectBody(ctx context.Context) (*PayloadRefusal, error) {
 	r := x.r
 	in, err := x.contract.Inspect(ctx, &Body{
 		Reader: came, Length: r.ContentLength,
-		Encoding: r.Header.Get("Content-Encoding"), Type: r.Header.Get("Content-Type"), Signed: vouchesForBody(r.Header),
+		Encoding: said(r.Header, "Content-Encoding"), Type: said(r.Header, "Content-Type"), Signed: vouchesForBody(r.Header),
 		Tenant: x.p.Tenant, Agent: x.agent, Trace: x.receipt.TraceID, Target: x.target, Method: r.Method,
 	})
 	if in != nil {
@@ -206,7 +207,7 @@ type prefixed struct {
 // is not compressed, and an answer that is to be remembered must be readable.
 func (x *exchange) suitContract(h http.Header) {
 	if x.inspected != nil && !x.onlyReports() {
-		delete(h, "Content-Encoding")
+		maps.DeleteFunc(h, func(name string, _ []string) bool { return dashed(name) == "Content-Encoding" })
 	}
 	if x.terms.Captures > 0 {
 		h["Accept-Encoding"] = []string{readableCodings(h["Accept-Encoding"])}
@@ -272,7 +273,7 @@ func (x *exchange) keep(resp *http.Response, body io.Reader) io.Reader {
 	if x.terms.Captures == 0 || resp.StatusCode/100 != 2 || resp.StatusCode == http.StatusPartialContent || bodyless(x.r.Method, resp) {
 		return body
 	}
-	x.answered = &kept{Reader: body, limit: x.terms.Captures, encoding: resp.Header.Get("Content-Encoding")}
+	x.answered = &kept{Reader: body, limit: x.terms.Captures, encoding: said(resp.Header, "Content-Encoding")}
 	return x.answered
 }
 

@@ -233,7 +233,9 @@ func (c *compiler) schema(n *yaml.Node, what string) *jsonschema.Schema {
 	s, err := c.schemas.compile(name)
 	if err != nil {
 		c.Complain(n, "%s: %v", what, err)
+		return nil
 	}
+	c.names = append(c.names, memberNames(s)...)
 	return s
 }
 

@@ -130,14 +130,27 @@ func TestOtherTypes(t *testing.T) {
 		kind, body string
 		want       policy.Reason
 	}{
-		{"text/html", `{"a":1}`, policy.OK}, // who parses it does not ask
+		{"", `{"a":1}`, policy.OK},
+		{"application/json", `{"a":1}`, policy.OK},
+		{"Application/JSON ;charset=UTF-8", `{"a":1}`, policy.OK},
+		{"application/problem+json", `{"a":1}`, policy.OK},
+		{"text/plain", `{"a":1}`, policy.OK},
 		{"", "a=1", policy.PayloadMalformed},
-		{"application/json; charset=utf-16", "a", policy.PayloadMalformed},
-		{"application/x-www-form-urlencoded", "a=1", policy.PayloadNotInspectable},
-		{"application/x-www-form-urlencoded", `{"a":1,}`, policy.PayloadMalformed},
-		{"multipart/form-data; boundary=x", "--x\r\n", policy.PayloadNotInspectable},
 		{"application/problem+json", "a", policy.PayloadMalformed},
-		{"\xff", "a", policy.PayloadNotInspectable},
+		// Another reader finds other values in what is JSON as well.
+		{"application/x-www-form-urlencoded", `{"a":1,"x":"&a=2&"}`, policy.PayloadNotInspectable},
+		{"application/x-www-form-urlencoded+json", `{"a":1,"x":"&a=2&"}`, policy.PayloadNotInspectable},
+		{"application/x-www-form-urlencoded", "a=1", policy.PayloadNotInspectable},
+		{"application/json,application/x-www-form-urlencoded", `{"a":1}`, policy.PayloadNotInspectable}, // two fields
+		{"multipart/form-data; boundary=x", "--x\r\n", policy.PayloadNotInspectable},
+		{"multipart/x+json; boundary=x", `{"a":1}`, policy.PayloadNotInspectable},
+		{"application/x-protobuf", `{"a":1}`, policy.PayloadNotInspectable},
+		{"application/yaml", `{"a":1}`, policy.PayloadNotInspectable},
+		{"application/json; charset=utf-16", `{"a":1}`, policy.PayloadNotInspectable},
+		{"application/json; charset=utf-7", `{"a":1,"x":"+ACI-,+ACI-a+ACI-:2"}`, policy.PayloadNotInspectable},
+		{"application/json; charset=utf-8; charset=utf-7", `{"a":1}`, policy.PayloadNotInspectable},
+		{"application/json; charset*=us-ascii''utf-7", `{"a":1}`, policy.PayloadNotInspectable},
+		{"\xff", `{"a":1}`, policy.PayloadNotInspectable},
 	} {
 		if r := inspect(t, newInspector(), set, Request{Type: tt.kind}, tt.body); reason(r) != tt.want {
 			t.Errorf("%q %q: %s, want %s", tt.kind, tt.body, reason(r), tt.want)
@@ -216,6 +229,23 @@ func TestSchema(t *testing.T) {
 		}
 		if !strings.HasPrefix(got, detail) || (got == "") != (detail == "") {
 			t.Errorf("%s: %q, want %q", body, got, detail)
+		}
+	}
+}
+
+// A member that a schema speaks of has no other beside it that differs in case
+// alone, which a reader that ignores case would take for it.
+func TestSchemasNamesHaveOneCase(t *testing.T) {
+	set := load(t, "  - {name: c, on: {hosts: [bank.test]}, schema: payment.json}\n",
+		File{Path: "payment.json", Data: []byte(`{"allOf":[{"$ref":"#/$defs/a"}],"$defs":{"a":{"properties":{"lines":{"items":{"required":["net"],"additionalProperties":{"properties":{"self":{"$ref":"#/$defs/a"}}}}}}}}}`)})
+	for body, want := range map[string]policy.Reason{
+		`{"lines":[{"net":1}],"other":1,"Other":2}`: policy.OK,
+		`{"lines":[{"net":1}],"Lines":[]}`:          policy.PayloadMalformed,
+		`{"lines":[{"net":1,"NET":2}]}`:             policy.PayloadMalformed,
+		`{"ſelf":1}`:                                policy.PayloadMalformed,
+	} {
+		if r := inspect(t, newInspector(), set, Request{}, body); reason(r) != want {
+			t.Errorf("%s: %s, want %s", body, reason(r), want)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package payload
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"mime"
@@ -14,19 +13,18 @@ import (
 	"github.com/signet-egress/signet/internal/policy"
 )
 
-// parse reads the body strictly, whatever its Content-Type says: a service that
-// parses JSON does so, too.
+// parse reads the body strictly. It must not be said to be something else: who
+// takes it for a form, or for text in another charset, reads other values in it
+// than those that are checked.
 func (x *inspection) parse(ctx context.Context) *Refusal {
-	x.document = nil
-	d, err := parse(x.body, x.contract.options, x.contract.embedded)
-	if err == nil {
-		x.document = d
+	if problem := notJSON(x.request.Type); problem != "" {
+		return refuse(policy.PayloadNotInspectable, problem, nil)
+	}
+	var err error
+	if x.document, err = parse(x.body, x.contract.options, x.contract.embedded); err == nil {
 		return nil
 	}
-	if kind := otherType(x.request.Type); kind != "" && !startsJSON(x.body) {
-		return refuse(policy.PayloadNotInspectable, "the body is of type "+strconv.QuoteToASCII(kind)+", and only JSON can be inspected", err)
-	}
-	if x.contract.repair == (Repairs{}) || x.result.Repair != nil {
+	if x.contract.repair == (Repairs{}) {
 		return refuse(policy.PayloadMalformed, "the body is malformed "+where(err), err)
 	}
 	return x.mend(ctx, err)
@@ -41,19 +39,31 @@ func where(err error) string {
 	return err.Error()
 }
 
-// otherType is a declared media type that is not JSON; "" for JSON and for none.
-func otherType(field string) string {
-	kind, _, err := mime.ParseMediaType(field)
-	if field == "" || err == nil && (strings.HasSuffix(kind, "json") || kind == "text/plain") {
+// notJSON says why a Content-Type is not that of JSON in UTF-8 (RFC 8259, section
+// 8.1; RFC 6839, section 3.1); "" where it is, and where there is none. text/plain
+// is nobody's syntax.
+func notJSON(field string) string {
+	if field == "" {
 		return ""
 	}
-	return field[:min(len(field), 64)]
+	kind, parameters, err := mime.ParseMediaType(field)
+	charset := strings.ToLower(parameters["charset"])
+	switch {
+	case err != nil || !isJSON(kind):
+		return "the body is of type " + strconv.QuoteToASCII(field[:min(len(field), 64)]) + ", and only JSON can be inspected; if it is JSON, its Content-Type is application/json"
+	case charset != "" && charset != "utf-8" && charset != "utf8" && charset != "us-ascii":
+		return "the body is in the charset " + strconv.QuoteToASCII(charset[:min(len(charset), 64)]) + ", and JSON is in UTF-8"
+	}
+	return ""
 }
 
-// startsJSON tells whether the body begins as an array or an object does.
-func startsJSON(data []byte) bool {
-	data = bytes.TrimLeft(data, " \t\r\n")
-	return len(data) > 0 && (data[0] == '{' || data[0] == '[')
+func isJSON(kind string) bool {
+	switch kind {
+	case "application/json", "text/json", "text/plain":
+		return true
+	}
+	family, suffixed := strings.CutSuffix(kind, "+json")
+	return suffixed && !strings.HasPrefix(family, "multipart/") && !strings.Contains(family, "urlencoded")
 }
 
 func (x *inspection) validate(s *jsonschema.Schema) *Refusal {

@@ -117,3 +117,18 @@ func TestModelIsAskedLast(t *testing.T) {
 		t.Errorf("without leave: %s", reason(r))
 	}
 }
+
+// What a transform has made malformed is refused, and not mended: no rule of a
+// repair is meant for it.
+func TestTransformIsNotMended(t *testing.T) {
+	set := load(t, "  - {name: c, on: {hosts: [bank.test]}, repair: {local: true}, embedded: [/args], transform: {/args: original.text}}\n")
+	for body, want := range map[string]policy.Reason{
+		`{"text":"x","args":"{}"}`: policy.OK, // a value in the place of a text is written as one
+		`{"text":"{\"a\":1}"}`:     policy.OK,
+		`{"text":"{\"a\":1,}"}`:    policy.PayloadMalformed,
+	} {
+		if r := inspect(t, newInspector(), set, Request{}, body); reason(r) != want || r.Repair != nil {
+			t.Errorf("%s: %s, want %s; repair %+v", body, reason(r), want, r.Repair)
+		}
+	}
+}

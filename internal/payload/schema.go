@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
+	"slices"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -86,6 +88,41 @@ func (s *schemas) compile(name string) (*jsonschema.Schema, error) {
 	}
 	s.compiled[name] = c
 	return c, nil
+}
+
+// memberNames are the names of members that a schema speaks of, which are names
+// that its contract uses.
+func memberNames(s *jsonschema.Schema) []string {
+	var names []string
+	seen := make(map[*jsonschema.Schema]bool)
+	var visit func(...*jsonschema.Schema)
+	visit = func(list ...*jsonschema.Schema) {
+		for _, s := range list {
+			if s == nil || seen[s] {
+				continue
+			}
+			seen[s] = true
+			names = append(names, s.Required...)
+			names = slices.AppendSeq(names, maps.Keys(s.Properties))
+			for name, others := range s.DependentRequired {
+				names = append(append(names, name), others...)
+			}
+			names = slices.AppendSeq(names, maps.Keys(s.DependentSchemas))
+			visit(s.Ref, s.Not, s.If, s.Then, s.Else, s.UnevaluatedProperties, s.Contains, s.Items2020, s.UnevaluatedItems)
+			visit(slices.Concat(s.AllOf, s.AnyOf, s.OneOf, s.PrefixItems)...)
+			visit(slices.Collect(maps.Values(s.Properties))...)
+			visit(slices.Collect(maps.Values(s.PatternProperties))...)
+			visit(slices.Collect(maps.Values(s.DependentSchemas))...)
+			if more, ok := s.AdditionalProperties.(*jsonschema.Schema); ok {
+				visit(more)
+			}
+			if s.DynamicRef != nil {
+				visit(s.DynamicRef.Ref)
+			}
+		}
+	}
+	visit(s)
+	return names
 }
 
 // schemaValue is a document as the validator takes it; numbers stay text.

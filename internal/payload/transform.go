@@ -35,7 +35,10 @@ func (x *inspection) transform(ctx context.Context) *Refusal {
 		return refuse(policy.InvariantViolated, "the body could not be transformed: "+err.Error(), err)
 	}
 	x.body = body
-	return x.parse(ctx)
+	if x.document, err = parse(body, x.contract.options, x.contract.embedded); err != nil {
+		return refuse(policy.PayloadMalformed, "the body is malformed after its transform, "+where(err), err)
+	}
+	return nil
 }
 
 var errSigned = errors.New("a signed body would have to be changed")

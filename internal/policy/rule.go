@@ -17,6 +17,8 @@ type rule struct {
 	opaque    bool    // a tunnel may carry what is not TLS
 	denyECH   bool    // a tunnel whose ClientHello hides its server name is refused
 	limits    *Limits // nil: none
+
+	loosePaths []pathPattern // of a selector: paths as servers read them that ignore case
 }
 
 // layer is the step that a request fails at, in the order of the steps.

@@ -15,7 +15,9 @@ var selectorKeys = []string{"hosts", "ports", "methods", "paths"}
 // are written as those of a rule, but it is there to hold requests to more than
 // a rule does, so that doubt counts against the request: what is left out
 // restricts nothing, ports included, and a path that can be read in several ways
-// is picked whatever the patterns say.
+// is picked whatever the patterns say. Many servers take methods and paths in any
+// case, and a path with a slash at its end or without: what no selector picks as
+// it is written is picked as these read it.
 type Selector struct {
 	rule rule
 }
@@ -28,6 +30,9 @@ func ReadSelector(r *strictyaml.Reader, n *yaml.Node) *Selector {
 		return nil
 	}
 	s := &Selector{rule: rule{methods: c.methods(keys["methods"]), paths: c.paths(keys["paths"])}}
+	for _, p := range s.rule.paths {
+		s.rule.loosePaths = append(s.rule.loosePaths, p.loose())
+	}
 	if keys["ports"] != nil {
 		s.rule.ports = c.ports(keys["ports"])
 	}
@@ -42,17 +47,37 @@ func ReadSelector(r *strictyaml.Reader, n *yaml.Node) *Selector {
 	return s
 }
 
-// picks tells whether a request to one of the selector's hosts is picked.
-func (r *rule) picks(req *Request) bool {
+// concerns tells whether a request to one of the selector's hosts is picked, for
+// all but its path.
+func (r *rule) concerns(req *Request) bool {
 	return (r.ports == nil || slices.Contains(r.ports, req.Target.Port)) &&
-		(r.methods == nil || slices.Contains(r.methods, req.Method)) &&
-		(r.paths == nil || r.mayHavePath(req.Target.reading))
+		(r.methods == nil || slices.ContainsFunc(r.methods, func(m string) bool { return strings.EqualFold(m, req.Method) }))
 }
 
+// mayHavePath tells whether the path, as it is written, is one of the rule's.
 func (r *rule) mayHavePath(reading pathReading) bool {
-	return reading.plain == "" || slices.ContainsFunc(r.paths, func(p pathPattern) bool {
+	return r.paths == nil || reading.plain == "" || slices.ContainsFunc(r.paths, func(p pathPattern) bool {
 		return p.matchesText(reading.plain) || p.matchesText(reading.resolved)
 	})
+}
+
+// mayLooselyHavePath tells the same of servers that ignore case, and a slash at
+// the end.
+func (r *rule) mayLooselyHavePath(reading pathReading) bool {
+	plain, resolved := strings.ToLower(reading.plain), strings.ToLower(reading.resolved)
+	return slices.ContainsFunc(r.loosePaths, func(p pathPattern) bool {
+		return p.matchesText(plain) || p.matchesText(resolved) ||
+			p.matchesText(strings.TrimSuffix(plain, "/")) || p.matchesText(strings.TrimSuffix(resolved, "/"))
+	})
+}
+
+// loose is the pattern for paths in lower case, without a slash at their end.
+func (p pathPattern) loose() pathPattern {
+	p.segments = strings.ToLower(p.segments)
+	if !p.below {
+		p.segments = strings.TrimSuffix(p.segments, "/")
+	}
+	return p
 }
 
 // Selectors finds the selector that picks a request. The zero value has none.
@@ -70,21 +95,31 @@ func (s *Selectors) Add(sel *Selector) {
 	}
 }
 
-// Pick is the number of the first selector that picks the request, or -1. A
-// CONNECT is never picked.
+// Pick is the number of the first selector that picks the request, or -1; of one
+// that picks it as it is written, before others. A CONNECT is never picked.
 func (s *Selectors) Pick(r *Request) int {
-	first := -1
 	if s.n == 0 || r.Tunnel {
-		return first
+		return -1
 	}
+	written, loose := s.n, s.n
 	s.index.each(&r.Target, func(entries []entry) {
 		for _, e := range entries {
-			if (first < 0 || e.rule.index < first) && e.rule.picks(r) {
-				first = e.rule.index
+			switch {
+			case !e.rule.concerns(r):
+			case e.rule.mayHavePath(r.Target.reading):
+				written = min(written, e.rule.index)
+			case e.rule.mayLooselyHavePath(r.Target.reading):
+				loose = min(loose, e.rule.index)
 			}
 		}
 	})
-	return first
+	switch {
+	case written < s.n:
+		return written
+	case loose < s.n:
+		return loose
+	}
+	return -1
 }
 
 // Overlaps tells whether a request can be picked by both. Two paths are compared

@@ -38,6 +38,12 @@ func TestSelectorsPick(t *testing.T) {
 		"POST https://api.bank.example/v1/x/../payments":    0,
 		"POST https://api.bank.example/v1/payments/../list": -1,
 		"POST https://api.bank.example/v1/p%61yments":       0,
+		"POST https://api.bank.example/V1/Payments":         0, // servers that ignore case
+		"post https://api.bank.example/v1/payments":         0,
+		"POST https://api.bank.example/v1/payments/":        0, // and a slash at the end
+		"POST https://api.bank.example/v1/Payments/.":       0,
+		"POST https://api.bank.example/v1/payments?x=1":     0,
+		"PUT https://a.b.bank.example/V2/x/":                2,
 		"GET https://api.bank.example:8443/":                1,
 		"GET https://a.b.bank.example:8443/":                -1,
 		"PUT https://a.b.bank.example/v2/x":                 2,

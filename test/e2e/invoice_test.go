@@ -24,13 +24,19 @@ type books struct {
 
 func newBooks(t *testing.T) *books {
 	t.Helper()
-	b := &books{site: newSite(t, options{schemas: map[string]string{}})}
-	b.erp = b.serve(map[string]string{
+	return newBooksOf(t, peers.Books(map[string]string{
 		"42": `{"invoice_id": "INV-2026-0042", "order": "PO-7", "amount": 1250.00, "currency": "EUR", "supplier": "ACME"}`,
 		"43": `{"invoice_id": "INV-2026-0043", "order": "PO-8", "amount": 90071992547409.93, "currency": "EUR"}`,
 		"44": `{"invoice_id": "INV-2026-0044", "order": "PO-9", "order": "PO-10", "amount": 1, "currency": "EUR"}`,
-	}, "erp.example")
-	b.bank = b.serve(nil, "bank.example", "tools.example")
+	}))
+}
+
+// newBooksOf has another ERP.
+func newBooksOf(t *testing.T, erp http.Handler) *books {
+	t.Helper()
+	b := &books{site: newSite(t, options{schemas: map[string]string{}})}
+	b.erp = b.serve(erp, "erp.example")
+	b.bank = b.serve(peers.Books(nil), "bank.example", "tools.example")
 	const dir = "../../examples/invoice/policy"
 	for _, name := range []string{"policy.yaml", "payment.schema.json"} {
 		data, err := os.ReadFile(filepath.Join(dir, name))
@@ -44,14 +50,14 @@ func newBooks(t *testing.T) *books {
 	return b
 }
 
-func (b *books) serve(invoices map[string]string, names ...string) *peers.Upstream {
+func (b *books) serve(handler http.Handler, names ...string) *peers.Upstream {
 	b.t.Helper()
 	leaf, err := b.ca.Leaf(names...)
 	must(b.t, err)
 	for _, name := range names {
 		b.dns.Set(name, time.Minute, loopback)
 	}
-	return testkit.Upstream(b.t, peers.UpstreamOptions{Certificate: &leaf, Handler: peers.Books(invoices)})
+	return testkit.Upstream(b.t, peers.UpstreamOptions{Certificate: &leaf, Handler: handler})
 }
 
 // read fetches an invoice, and returns the id of the receipt.
