@@ -158,6 +158,7 @@ var plan = map[string]room{
 	"internal/collector/enrol": {
 		own:     []string{"internal/api", "internal/collector/access", "internal/collector/pki", "internal/collector/store", "receipts"},
 		modules: []string{"github.com/go-jose/go-jose/v4", "github.com/google/uuid", "golang.org/x/time/rate", "google.golang.org/grpc"},
+		tests:   []string{"internal/collector/store/sqlite", "internal/testkit/chains"},
 	},
 	"internal/collector/httpapi": {
 		own:     []string{"internal/collector/access", "internal/collector/store", "receipts"},
