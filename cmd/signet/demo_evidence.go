@@ -183,10 +183,12 @@ func verifyBundle(ctx context.Context, path string) (string, error) {
 	return verdict, nil
 }
 
+func succeeds(cmd *exec.Cmd) bool { return cmd.Run() == nil }
+
 // secondOpinion is what the verifier in Python says, where there is a Python that
 // can run it.
 func secondOpinion(ctx context.Context, script, path string) (string, error) {
-	if exec.CommandContext(ctx, "python3", "-I", "-c", "import cryptography").Run() != nil {
+	if !succeeds(exec.CommandContext(ctx, "python3", "-I", "-c", "import cryptography")) {
 		return "not asked: it needs python3 with the package cryptography", nil
 	}
 	cmd := exec.CommandContext(ctx, "python3", "-I", script, path) //nolint:gosec // what --second-verifier names

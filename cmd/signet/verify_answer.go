@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/signet-egress/signet/receipts"
 	"github.com/signet-egress/signet/receipts/bundle"
@@ -150,6 +151,10 @@ func (f *found) describe(r *receipts.Result, jwks string) string {
 	s += fmt.Sprintf("end: %s; %s\n", end, f.anchor(r.Last))
 	if f.bundle != nil && f.bundle.Checkpoints.Held > 0 {
 		s += fmt.Sprintf("checkpoints: %d in the bundle, the newest of seq %d\n", f.bundle.Checkpoints.Held, f.bundle.Checkpoints.Newest.Seq)
+	}
+	if f.bundle != nil && f.bundle.Manifest.Log != nil {
+		log := strings.SplitN(f.bundle.Manifest.Log.Checkpoint, "\n", 3) // it was verified
+		s += fmt.Sprintf("logged: the last record is in the log %s of %s records, by the word of the key that signs the manifest\n", printable(log[0]), log[1])
 	}
 	if f.held.log != nil {
 		s += f.held.log.describe()

@@ -759,8 +759,8 @@ ORIGIN = "signet/chain/"
 CHECKPOINT = re.compile(r"signet/chain/(.*)\n([1-9][0-9]*)\n([A-Za-z0-9+/]{43}=)\n(.*)\n", re.ASCII)
 
 
-class Note:
-    """A signed checkpoint. Its form is checked here, and whether to believe it in signed_by."""
+class SignedNote:
+    """A text and who signed it: C2SP signed-note."""
 
     def __init__(self, text):
         if re.search("[\x00-\x09\x0b-\x1f]", text):
@@ -770,13 +770,6 @@ class Note:
             raise ValueError("not a signed note")
         self.text += "\n"
         self.signatures = [self.signature(line) for line in signatures[:-1].split("\n")]
-        match = CHECKPOINT.fullmatch(self.text)
-        if not match or moment(match[4]) is None or int(match[2]) > 2**63 - 1:
-            raise ValueError("not a checkpoint of a chain")
-        hash = base64.b64decode(match[3])
-        if base64.b64encode(hash).decode() != match[3]:
-            raise ValueError("not a hash in base64")
-        self.chain, self.seq, self.hash = match[1], int(match[2]), "sha256:" + hash.hex()
 
     @staticmethod
     def signature(line):
@@ -786,20 +779,40 @@ class Note:
             raise ValueError("not a signature of a note")
         return name, data[:4], data[4:]
 
+    def signed_with(self, name, key):
+        """Whether the key of that name has signed this."""
+        id = hashlib.sha256(name.encode() + b"\n\x01" + key).digest()[:4]
+        for signer, key_id, signature in self.signatures:
+            if signer == name and key_id == id:
+                try:
+                    Ed25519PublicKey.from_public_bytes(key).verify(signature, self.text.encode())
+                except InvalidSignature:
+                    return False
+                return True
+        return False
+
+
+class Note(SignedNote):
+    """A signed checkpoint. Its form is checked here, and whether to believe it in signed_by."""
+
+    def __init__(self, text):
+        super().__init__(text)
+        match = CHECKPOINT.fullmatch(self.text)
+        if not match or moment(match[4]) is None or int(match[2]) > 2**63 - 1:
+            raise ValueError("not a checkpoint of a chain")
+        hash = base64.b64decode(match[3])
+        if base64.b64encode(hash).decode() != match[3]:
+            raise ValueError("not a hash in base64")
+        self.chain, self.seq, self.hash = match[1], int(match[2]), "sha256:" + hash.hex()
+
     def signed_by(self, keys):
         """Whether one of the keys, (key, chain, first seq, last seq), which signs the record after, has signed this."""
         name, after = ORIGIN + self.chain, self.seq + 1
         for key, chain, first, last in keys:
             if chain is not None and not (chain == self.chain and after >= first and (last is None or after <= last)):
                 continue
-            id = hashlib.sha256(name.encode() + b"\n\x01" + key).digest()[:4]
-            for signer, key_id, signature in self.signatures:
-                if signer == name and key_id == id:
-                    try:
-                        Ed25519PublicKey.from_public_bytes(key).verify(signature, self.text.encode())
-                    except InvalidSignature:
-                        break
-                    return True
+            if self.signed_with(name, key):
+                return True
         return False
 
 
@@ -837,6 +850,42 @@ def read_notes(text):
     return [Note(f"{head}\n\n{signatures}\n") for head, signatures in zip(parts[::2], parts[1::2])]
 
 
+# --- A collector's log: RFC 6962, section 2.1 --------------------------------
+
+
+def check_log(log, key, receipt_hash):
+    """Holds the proof that a record is in a log against a checkpoint signed with the key."""
+    note = SignedNote(log["checkpoint"])
+    name, size, root, *_ = note.text.split("\n")
+    if not name or re.search(r"[\s+]", name) or not note.signed_with(name, key):
+        raise ValueError("the checkpoint is not signed by the manifest's key")
+    if not re.fullmatch("0|[1-9][0-9]{0,18}", size, re.ASCII) or int(size) > 2**63 - 1:
+        raise ValueError("no size in the checkpoint")
+    root = base64.b64decode(root, validate=True)
+    hash = hashlib.sha256(b"\0" + bytes.fromhex(receipt_hash.removeprefix("sha256:"))).digest()
+    proof = [bytes.fromhex(text) for text in log["proof"]]
+    if any(len(sibling) != 32 for sibling in proof) or root_of(int(log["index"]), int(size), hash, proof) != root:
+        raise ValueError("the proof does not lead from the record to the root of the checkpoint")
+
+
+def root_of(index, size, hash, proof):
+    """The root that a proof of inclusion leads to (RFC 9162, section 2.1.3.2), or None."""
+    if not 0 <= index < size:
+        return None
+    last = size - 1
+    for sibling in proof:
+        if last == 0:
+            return None
+        if index % 2 == 1 or index == last:
+            hash = hashlib.sha256(b"\1" + sibling + hash).digest()
+            while index % 2 == 0 and index > 0:
+                index, last = index >> 1, last >> 1
+        else:
+            hash = hashlib.sha256(b"\1" + hash + sibling).digest()
+        index, last = index >> 1, last >> 1
+    return hash if last == 0 else None
+
+
 # --- A bundle: docs/bundle.md ------------------------------------------------
 
 VALIDITY = {"chain": TEXT, "from_seq": INTEGER, "from": TIME, "to_seq": (COUNT, OPTIONAL), "to": (TIME, OPTIONAL)}
@@ -848,7 +897,8 @@ MANIFEST = {
     "first": {"seq": INTEGER, "prev": (TEXT, OPTIONAL), "receipt_hash": TEXT},
     "last": {"seq": INTEGER, "prev": (TEXT, OPTIONAL), "receipt_hash": TEXT},
     "record_count": INTEGER, "receipt_count": INTEGER, "details_withheld": INTEGER,
-    "integrity_hash": TEXT, "checkpoints": ([TEXT], OPTIONAL), "keys": {"keys": [JWK]}, "kid": TEXT, "signature": (TEXT, OPTIONAL),
+    "integrity_hash": TEXT, "checkpoints": ([TEXT], OPTIONAL),
+    "log": ({"checkpoint": TEXT, "index": INTEGER, "proof": [TEXT]}, OPTIONAL), "keys": {"keys": [JWK]}, "kid": TEXT, "signature": (TEXT, OPTIONAL),
 }  # fmt: skip
 NAMES = b"records.jsonl", b"manifest.json"
 DIRECTORY_ENTRY = struct.Struct("<4sHHHHHHIIIHHHHHII")
@@ -1078,6 +1128,11 @@ class Manifest:
         ):
             if not good:
                 raise Refused(cause, "not what the manifest says", 0)
+        if "log" in m:
+            try:
+                check_log(m["log"], self.keys.keys[m["kid"]], m["last"]["receipt_hash"])
+            except ValueError as error:
+                raise Refused("log", error, 0) from None
 
 
 def link(record):

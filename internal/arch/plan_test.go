@@ -99,10 +99,10 @@ var plan = map[string]room{
 		outside: []string{"net", "net/http", "os", "os/exec", "syscall"},
 	},
 	"receipts/bundle": {
-		own:     []string{"receipts", "receipts/checkpoint"},
-		modules: []string{"github.com/klauspost/compress/flate"},
+		own:     []string{"receipts", "receipts/checkpoint", "receipts/logproof"},
+		modules: []string{"github.com/klauspost/compress/flate", "golang.org/x/mod/sumdb/note"},
 		outside: []string{"net", "net/http", "os", "os/exec", "syscall"},
-		tests:   []string{"github.com/gowebpki/jcs"},
+		tests:   []string{"github.com/gowebpki/jcs", "golang.org/x/mod/sumdb"},
 	},
 	"receipts/checkpoint": {
 		own:     []string{"receipts"},

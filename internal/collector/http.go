@@ -30,7 +30,7 @@ func httpHandler(o Options, gate *access.Gate, signer *merkle.Signer, measured *
 		return nil, errors.New("the signing key is not an Ed25519 key")
 	}
 	prover := merkle.Prover{Store: o.Store}
-	exporter := &audit.Exporter{Store: o.Store, Key: o.Key, Build: o.Build, Now: time.Now}
+	exporter := &audit.Exporter{Store: o.Store, Log: prover, Key: o.Key, Build: o.Build, Now: time.Now}
 	api := httpapi.New(httpapi.Config{
 		Store: o.Store, Prover: prover, Exporter: exporter, Gate: gate, Key: pub, LogKey: signer.VerifierKey,
 		Seal: sealOf(o.Key), Now: time.Now, Logger: o.Logger, Observer: measured,

@@ -29,7 +29,7 @@ func TestManifestIsDocumented(t *testing.T) {
 		t.Fatal("the manual has no section on the manifest")
 	}
 	sections := strings.Split(text, "\n### ")
-	for i, typ := range []any{Manifest{}, Filter{}, Period{}, Link{}} {
+	for i, typ := range []any{Manifest{}, Filter{}, Period{}, Link{}, LogProof{}} {
 		got := map[string]string{}
 		for _, m := range row.FindAllStringSubmatch(sections[i], -1) {
 			presence := "always"
@@ -74,7 +74,7 @@ func TestCausesAreDocumented(t *testing.T) {
 		receipts.CauseForm, receipts.CauseType, receipts.CauseMember, receipts.CauseField, receipts.CauseHash, receipts.CauseDetail,
 		receipts.CauseChain, receipts.CauseGap, receipts.CauseOrder, receipts.CauseLink, receipts.CauseKey, receipts.CauseSignature,
 		receipts.CauseTime, receipts.CauseReceiptID, receipts.CauseHop, receipts.CauseTruncation, receipts.CauseRewrite, receipts.CauseCheckpoint,
-		CauseLayout, CauseIntegrity, CauseFirst, CauseLast, CauseCount, CausePeriod, CauseTenant, CauseProfile,
+		CauseLayout, CauseIntegrity, CauseFirst, CauseLast, CauseCount, CausePeriod, CauseTenant, CauseProfile, CauseLog,
 	} {
 		if !strings.Contains(text, "\n| `"+string(c)+"` | ") {
 			t.Errorf("docs/verify.md does not explain %q", c)

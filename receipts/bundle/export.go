@@ -29,6 +29,9 @@ type Options struct {
 	Keys    []receipts.ChainKey
 	// Checkpoints of the chain, ascending. The bundle takes those of its records.
 	Checkpoints []checkpoint.Note
+	// Log proves that the last record is in a log whose checkpoints Key signs; nil
+	// where there is none.
+	Log *LogProof
 }
 
 // ErrEmpty says that there was no record to export.
@@ -165,6 +168,7 @@ func (e *export) manifest() (*Manifest, error) {
 	m := &Manifest{
 		Type: Type, Tenant: o.Tenant, Build: o.Build, Created: o.Created, Profile: o.Profile,
 		Chain: from.Chain.ID, Period: Period{From: from.TS, To: to.TS}, First: linkOf(from), Last: linkOf(to),
+		Log:         o.Log,
 		RecordCount: e.records, ReceiptCount: e.receipts, DetailsWithheld: e.withheld,
 		IntegrityHash: "sha256:" + hex.EncodeToString(e.integrity.Sum(nil)),
 	}

@@ -29,6 +29,7 @@ type Manifest struct {
 	DetailsWithheld int64           `json:"details_withheld"`      // receipts without their detail
 	IntegrityHash   string          `json:"integrity_hash"`        // over the bytes of records.jsonl
 	Checkpoints     []string        `json:"checkpoints,omitempty"` // signed notes, ascending, of records in the bundle
+	Log             *LogProof       `json:"log,omitempty"`         // of the last record, where a collector exported
 	Keys            json.RawMessage `json:"keys"`                  // JWKS: those of the chain that sign here, and the manifest's
 	KID             string          `json:"kid"`
 	Signature       string          `json:"signature,omitempty"` // like a record's, over the manifest without it

@@ -114,6 +114,11 @@ func (r *Reader) Verify(pinned *receipts.KeySet, progress func(bytes int)) (Resu
 	if err := c.check(&found); err != nil {
 		return Result{}, err
 	}
+	if m := r.manifest; m.Log != nil {
+		if err := m.Log.check(r.keys.Key(m.KID), m.Last.ReceiptHash); err != nil {
+			return Result{}, &Error{Part: "manifest", Cause: CauseLog, Err: err}
+		}
+	}
 	report, err := c.audit.Report(found.ChainID, slices.Concat(v.Keys(), trusted.Keys()))
 	if err != nil {
 		return Result{}, checkpoint.VerifyError(err)

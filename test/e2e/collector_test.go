@@ -208,14 +208,15 @@ func TestCollectorHasWhatTheAgentDid(t *testing.T) {
 // exportsGoodEvidence has a bundle of the whole chain verified twice.
 func (c *collector) exportsGoodEvidence(s *site, state *chainState) {
 	c.t.Helper()
+	c.logs(state)
 	now := time.Now().UTC()
 	body := fmt.Sprintf(`{"chain": %q, "from": %q, "to": %q}`, state.ID, now.Add(-24*time.Hour).Format(time.RFC3339), now.Add(time.Hour).Format(time.RFC3339))
 	s.write("bundle.zip", string(c.ask(http.MethodPost, "/v1/exports", body)))
 	ends := fmt.Appendf(nil, ", seq 1-%d, head ", state.Seq)
 	s.write("token", c.token)
 	key := strings.TrimSpace(string(c.ask(http.MethodGet, "/v1/log/key", "")))
-	logged := fmt.Appendf(nil, "log: every record is in it, up to its checkpoint of %d records", state.Seq)
-	c.logs(state)
+	logged := fmt.Appendf(nil, "logged: the last record is in the log signet-collector/acme of %d records, by the word of the key that signs the manifest\n"+
+		"log: every record is in it, up to its checkpoint of %[1]d records", state.Seq)
 	for range 2 { // the second time it must extend the first
 		output, err := exec.CommandContext(c.t.Context(), testkit.BuildSignet(c.t), "verify", "--log", "http://"+c.http, "--log-key", key,
 			"--token-file", s.path("token"), "--log-checkpoint", s.path("log-checkpoint"), s.path("bundle.zip")).CombinedOutput()

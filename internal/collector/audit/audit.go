@@ -20,11 +20,13 @@ type Reader interface {
 	ChainKeys(ctx context.Context, tenant, id string) ([]store.Key, error)
 	Record(ctx context.Context, tenant, chain string, seq int64) (store.Record, error)
 	Range(ctx context.Context, tenant, chain string, from int64, limit int) ([]store.Record, error)
+	httpapi.ProofReader
 }
 
 // Exporter implements httpapi.Exporter.
 type Exporter struct {
 	Store Reader
+	Log   httpapi.Prover     // of the tenants' logs, whose checkpoints Key signs
 	Key   ed25519.PrivateKey // signs the manifests
 	Build string             // version of the program
 	Now   func() time.Time
@@ -39,14 +41,34 @@ func (x *Exporter) Export(ctx context.Context, w io.Writer, tenant string, span 
 	if err != nil {
 		return err
 	}
+	proof, err := x.proof(ctx, tenant, span)
+	if err != nil {
+		return err
+	}
 	_, err = bundle.Export(w, bundle.Options{
 		Tenant: tenant, Build: x.Build, Created: x.Now().UTC().Truncate(time.Millisecond), Profile: bundle.Profile(e.Profile),
-		Filter: bundle.Filter{Agent: e.Agent, Trace: e.Trace}, Key: x.Key, Keys: keys,
+		Filter: bundle.Filter{Agent: e.Agent, Trace: e.Trace}, Key: x.Key, Keys: keys, Log: proof,
 	}, func(add func(line []byte) error) error { return x.each(ctx, tenant, span, add) })
 	if err != nil {
 		return fmt.Errorf("write the bundle: %w", err)
 	}
 	return nil
+}
+
+// proof shows that the last record is in the log; nil while it waits for that.
+func (x *Exporter) proof(ctx context.Context, tenant string, span store.Span) (*bundle.LogProof, error) {
+	last, err := x.Store.Record(ctx, tenant, span.Chain, span.Last)
+	if err != nil {
+		return nil, fmt.Errorf("the last record: %w", err)
+	}
+	p, err := httpapi.Inclusion(ctx, x.Store, x.Log, tenant, &last)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("prove that the last record is in the log: %w", err)
+	}
+	return &bundle.LogProof{Checkpoint: p.Checkpoint, Index: *p.Index, Proof: p.Proof}, nil
 }
 
 // keys are those that sign in the bundle: the chain's, read from the records that

@@ -164,7 +164,7 @@ func TestServiceAccountsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	public := pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: c.rsa.PublicKey.N.Bytes()})
+	public := pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: c.rsa.N.Bytes()})
 	hour := time.Hour
 	good := c.token(nil)
 	for name, test := range map[string]struct{ token, says string }{

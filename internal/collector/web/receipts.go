@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/mod/sumdb/tlog"
-
 	"github.com/signet-egress/signet/internal/collector/httpapi"
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/receipts"
@@ -137,17 +135,7 @@ func (w *Web) check(tenant string, p *httpapi.Proof) (root string, err error) {
 	if err != nil {
 		return "", err
 	}
-	proof := make(tlog.RecordProof, len(p.Proof))
-	for i, text := range p.Proof {
-		if _, err := hex.Decode(proof[i][:], []byte(text)); err != nil {
-			return "", err
-		}
-	}
-	leaf, err := logproof.LeafOf(p.Leaf)
-	if err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(tree.Hash[:]), tlog.CheckRecord(proof, tree.N, tree.Hash, *p.Index, leaf)
+	return hex.EncodeToString(tree.Hash[:]), logproof.Included(tree, *p.Index, p.Proof, p.Leaf)
 }
 
 func indented(line []byte) string {

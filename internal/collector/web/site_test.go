@@ -46,7 +46,7 @@ func newSite(t *testing.T) *site {
 	now := func() time.Time { return s.now }
 	s.sequencer = merkle.NewSequencer(kept, signer, slog.New(slog.DiscardHandler))
 	s.web, err = web.New(web.Config{
-		Store: kept, Prover: merkle.Prover{Store: kept}, Exporter: &audit.Exporter{Store: kept, Key: key, Build: "v0.0.0-test", Now: now},
+		Store: kept, Prover: merkle.Prover{Store: kept}, Exporter: &audit.Exporter{Store: kept, Log: merkle.Prover{Store: kept}, Key: key, Build: "v0.0.0-test", Now: now},
 		Gate: access.NewGate(kept, now, 1000, 1000), LogKey: signer.VerifierKey, Seal: []byte("secret"), Now: now,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})

@@ -1,0 +1,37 @@
+package bundle
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/signet-egress/signet/receipts"
+	"github.com/signet-egress/signet/receipts/logproof"
+)
+
+// CauseLog is that the proof that the last record is in a log is none.
+const CauseLog receipts.Cause = "log"
+
+// LogProof shows that the last record, and with it every one that it follows, is
+// in the log of the collector that exported the bundle (RFC 6962, section 2.1).
+type LogProof struct {
+	Checkpoint string   `json:"checkpoint"` // C2SP tlog-checkpoint, signed by the manifest's key
+	Index      int64    `json:"index"`      // of the record's leaf
+	Proof      []string `json:"proof"`      // hashes in hex, from the leaf's end of the tree to the root's
+}
+
+// check holds the proof against the last record's hash.
+func (p *LogProof) check(key ed25519.PublicKey, receiptHash string) error {
+	origin, _, _ := strings.Cut(p.Checkpoint, "\n")
+	verifierKey, err := note.NewEd25519VerifierKey(origin, key)
+	if err != nil {
+		return fmt.Errorf("the manifest's key: %w", err)
+	}
+	tree, err := logproof.OpenCheckpoint([]byte(p.Checkpoint), verifierKey)
+	if err != nil {
+		return err
+	}
+	return logproof.Included(tree, p.Index, p.Proof, receiptHash)
+}
