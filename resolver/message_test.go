@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,6 +54,9 @@ func checkRecords(t *testing.T, q dns.Question, m *dns.Msg, r records) {
 	}
 	at := hostOf(q.Name)
 	for _, alias := range r.cname {
+		if strings.ContainsFunc(alias, func(c rune) bool { return c < ' ' || c > '~' }) {
+			t.Errorf("an alias that receipts and logs cannot show: %q", alias)
+		}
 		if !holds(m, func(rr dns.RR) bool {
 			c, ok := rr.(*dns.CNAME)
 			return ok && hostOf(c.Hdr.Name) == at && hostOf(c.Target) == alias
