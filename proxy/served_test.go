@@ -126,12 +126,13 @@ func TestFieldsTooLargeOverH2(t *testing.T) {
 	}
 }
 
-// Of content whose chunks are malformed, the agent is told why it was not taken.
+// Of content whose chunks are malformed, the agent is told why it was not taken,
+// if the upstream has not begun to answer by then.
 func TestRefusedChunks(t *testing.T) {
 	b := start(t, options{policy: anything})
 	for way, w := range b.ways() {
 		conn := w.open()
-		_, err := io.WriteString(conn, "POST "+w.target("/echo")+" HTTP/1.1\r\nHost: "+w.host+"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1;a=\"\n\"\r\nx\r\n0\r\n\r\n")
+		_, err := io.WriteString(conn, "POST "+w.target("/digest")+" HTTP/1.1\r\nHost: "+w.host+"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1;a=\"\n\"\r\nx\r\n0\r\n\r\n")
 		must(t, err)
 		r := bufio.NewReader(conn)
 		status, problem, _ := readAnswer(t, r)
