@@ -106,6 +106,16 @@ func loadAck(dir string) (*Ack, error) {
 	return ack, nil
 }
 
+// acknowledged reads the acknowledgement in dir and holds it against the chain;
+// nil where there is none.
+func acknowledged(ctx context.Context, dir string, chain records, head Head) (*Ack, error) {
+	ack, err := loadAck(dir)
+	if ack != nil {
+		err = ack.check(ctx, filepath.Join(dir, ackName), chain, head)
+	}
+	return ack, err
+}
+
 // check holds an acknowledgement against the chain. What was pruned, or given up
 // for lost, is taken as it says.
 func (a *Ack) check(ctx context.Context, path string, chain records, head Head) error {

@@ -97,7 +97,7 @@ func BenchmarkParts(b *testing.B) {
 	b.Run("complete", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if err := j.complete(r); err != nil {
+			if err := complete(r, j.anyHead); err != nil {
 				b.Fatal(err)
 			}
 		}

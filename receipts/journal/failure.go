@@ -104,7 +104,7 @@ func (w *writer) reopen() error {
 	if err := w.store.close(); err != nil {
 		return err
 	}
-	s, c, err := openVerified(w.j.path)
+	s, c, err := openVerified(w.j.path, false)
 	if err != nil {
 		return fmt.Errorf("open the journal again: %w", err)
 	}

@@ -70,7 +70,7 @@ func (j *Journal) Begin(r *receipts.Receipt, dissolve string) error {
 	if err := j.Err(); err != nil {
 		return err
 	}
-	if err := j.validate(r); err != nil {
+	if err := validate(r, j.anyHead); err != nil {
 		return fmt.Errorf("begin %s: %w", r.ReceiptID, err)
 	}
 	r.Head, r.Hop, r.DetailDigest = receipts.Head{}, 0, ""
@@ -94,7 +94,7 @@ func (j *Journal) Begin(r *receipts.Receipt, dissolve string) error {
 func (j *Journal) Finish(r *receipts.Receipt) *Commit {
 	o := newOp(opFinish)
 	o.id, o.record = r.ReceiptID, r
-	if err := j.complete(r); err != nil {
+	if err := complete(r, j.anyHead); err != nil {
 		o.settle(fmt.Errorf("finish %s: %w", r.ReceiptID, err))
 		return &o.Commit
 	}
@@ -119,8 +119,8 @@ func (j *Journal) Event(e *receipts.Event) error {
 
 // complete does the part of a receipt that does not depend on its place, in the
 // caller's goroutine.
-func (j *Journal) complete(r *receipts.Receipt) error {
-	if err := j.validate(r); err != nil {
+func complete(r *receipts.Receipt, place receipts.Head) error {
+	if err := validate(r, place); err != nil {
 		return err
 	}
 	r.DetailDigest = receipts.DetailDigest(r.Detail)
@@ -129,14 +129,14 @@ func (j *Journal) complete(r *receipts.Receipt) error {
 
 // validate makes sure that r can enter the chain wherever it comes to stand: a
 // record that verifiers refuse would spoil the chain for good.
-func (j *Journal) validate(r *receipts.Receipt) error {
+func validate(r *receipts.Receipt, place receipts.Head) error {
 	if r.Detail == nil {
 		return errors.New("a receipt needs its detail")
 	}
 	if r.Detail.Salt == "" {
 		r.Detail.Salt = newSalt()
 	}
-	r.Head, r.Hop, r.PrevReceiptHash, r.DetailDigest = j.anyHead, 1, "", anyDigest
+	r.Head, r.Hop, r.PrevReceiptHash, r.DetailDigest = place, 1, "", anyDigest
 	return receipts.Validate(r)
 }
 

@@ -54,7 +54,7 @@ func Open(ctx context.Context, o Options) (*Journal, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
-	s, c, err := openVerified(path)
+	s, c, err := openVerified(path, false)
 	if err != nil {
 		return nil, err
 	}
@@ -153,10 +153,10 @@ func (o *Options) ensure(path string) error {
 	return err
 }
 
-// openVerified opens an existing journal for writing and believes nothing that
-// it has not checked.
-func openVerified(path string) (*store, *contents, error) {
-	s, err := openStore(path, false)
+// openVerified opens an existing journal and believes nothing that it has not
+// checked.
+func openVerified(path string, readOnly bool) (*store, *contents, error) {
+	s, err := openStore(path, readOnly)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -199,7 +199,7 @@ func (o *Options) prepare(ctx context.Context, s *store, c *contents) (j *Journa
 	}
 	j = &Journal{
 		path: s.path, maxOpen: int64(o.MaxOpen), logger: o.Logger, observer: o.Observer,
-		anyHead: receipts.Head{Chain: receipts.Chain{ID: c.chain, Seq: 2, Prev: anyDigest}, TS: c.head.TS, KID: c.headRecord.RecordHead().KID},
+		anyHead: c.anyHead(),
 		done:    make(chan struct{}), wake: make(chan struct{}, 1), changed: make(chan struct{}), head: c.head, keys: c.keys, store: s,
 		archive: c.archive, budget: &budget{limits: &o.Limits, archive: c.archive, logger: o.Logger},
 	}
@@ -241,16 +241,11 @@ func (o *Options) prepareSealing(ctx context.Context, j *Journal, c *contents) e
 	if err := s.reconcile(ctx); err != nil {
 		return err
 	}
-	ack, err := loadAck(o.Dir)
+	ack, err := acknowledged(ctx, o.Dir, j.records(), c.head)
 	if err != nil {
 		return err
 	}
-	if ack != nil {
-		if err := ack.check(ctx, filepath.Join(o.Dir, ackName), j.records(), c.head); err != nil {
-			return err
-		}
-		j.acked.Store(ack)
-	}
+	j.acked.Store(ack)
 	j.sealer = &sealer{
 		j: j, sealing: s, limits: &o.Limits, every: o.hooks.seal, age: steady(o.hooks.clock),
 		wake: make(chan struct{}, 1), now: make(chan chan error), done: make(chan struct{}),
@@ -291,15 +286,12 @@ func (j *Journal) recovery(o *Options, c *contents, behind time.Duration) ([]*op
 		j.logger.Warn("journal: the last stop was not clean", "path", j.path, "unknown", n)
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.intents)) {
-		r, err := unknownReceipt(c.intents[id])
+		r, err := unknownReceipt(c.intents[id], j.anyHead)
 		if err != nil {
 			return nil, fmt.Errorf("intent %s: %w", id, err)
 		}
 		op := newOp(opFinish)
 		op.id, op.record = id, r
-		if err := j.complete(r); err != nil {
-			return nil, fmt.Errorf("intent %s: %w", id, err)
-		}
 		ops = append(ops, op)
 	}
 	if !o.Command {
@@ -308,8 +300,9 @@ func (j *Journal) recovery(o *Options, c *contents, behind time.Duration) ([]*op
 	return ops, nil
 }
 
-// unknownReceipt is what becomes of an intent that nothing has closed.
-func unknownReceipt(draft []byte) (*receipts.Receipt, error) {
+// unknownReceipt is what becomes of an intent that nothing has closed. It has any
+// place that is well-formed.
+func unknownReceipt(draft []byte, place receipts.Head) (*receipts.Receipt, error) {
 	d := json.NewDecoder(bytes.NewReader(draft))
 	d.DisallowUnknownFields()
 	r := new(receipts.Receipt)
@@ -317,5 +310,5 @@ func unknownReceipt(draft []byte) (*receipts.Receipt, error) {
 		return nil, err
 	}
 	r.Outcome, r.Usage = receipts.Unknown, receipts.Usage{}
-	return r, nil
+	return r, complete(r, place)
 }

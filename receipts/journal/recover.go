@@ -74,31 +74,17 @@ func (r *recovery) run(ctx context.Context) ([]receipts.Lost, error) {
 	return lost, nil
 }
 
-// sealRuns makes a sealed file of each run where there is not one already, and
-// of what the database has of it.
+// sealRuns makes sealed files of what is proved and in no sound one.
 func (r *recovery) sealRuns(ctx context.Context) error {
-	files, err := r.Survey.files()
+	keys, err := receipts.ParseJWKS(receipts.JWKS(r.keys...))
 	if err != nil {
 		return err
 	}
-	sources := make([]func(fn func(seq int64, text []byte) error) error, 0, len(files)+1)
-	for i := range files {
-		f := &files[i]
-		path := filepath.Join(r.dir, f.name())
-		if r.intact(f) {
-			r.files = append(r.files, *f)
-			continue
-		}
-		sources = append(sources, func(fn func(int64, []byte) error) error { return eachSealed(path, f.First, fn) })
+	files, err := r.Survey.files(keys)
+	if err != nil {
+		return err
 	}
-	sources = append(sources, func(fn func(int64, []byte) error) error {
-		for i := range r.stored {
-			if err := fn(r.stored[i].seq, r.stored[i].text); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	r.files = slices.Clone(r.sound)
 	// Backwards, since the file that replaces a damaged one has its beginning.
 	for _, run := range slices.Backward(r.Proved) {
 		for next := run.First; next <= run.Last; {
@@ -109,7 +95,7 @@ func (r *recovery) sealRuns(ctx context.Context) error {
 				next = f.Last + 1
 				continue
 			}
-			f, err := r.collect(next, run.Last, sources)
+			f, err := r.collect(next, run.Last, files, keys)
 			if err != nil {
 				return err
 			}
@@ -123,35 +109,24 @@ func (r *recovery) sealRuns(ctx context.Context) error {
 
 // clear takes away, under their own names, the files that hold nothing proved,
 // and an acknowledgement of another chain.
-func (r *recovery) clear(files []sealedFile) error {
-	var paths []string
+func (r *recovery) clear(files []candidate) error {
+	paths := slices.Clone(r.foreign)
 	for i := range files {
 		kept := func(f sealedFile) bool { return f.First == files[i].First }
 		if !files[i].Lost && !slices.ContainsFunc(r.files, kept) {
 			paths = append(paths, filepath.Join(r.dir, files[i].name()))
 		}
 	}
-	paths = append(paths, r.foreign...)
 	for _, path := range paths {
-		if err := setAside(path); err != nil {
+		aside, err := nameAside(path)
+		if err != nil {
 			return err
 		}
-		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := ignoreMissing(os.Rename(path, aside)); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-// intact tells whether a listed file is proved whole.
-func (r *recovery) intact(f *sealedFile) bool {
-	if f.Lost {
-		return true
-	}
-	if f.Last == 0 || slices.ContainsFunc(r.Damage, func(d Damage) bool { return d.Path == filepath.Join(r.dir, f.name()) }) {
-		return false
-	}
-	return slices.ContainsFunc(r.Proved, func(run Run) bool { return run.First <= f.First && f.Last <= run.Last })
+	return durable.SyncDir(r.dir)
 }
 
 func (r *recovery) covering(seq int64) (f sealedFile, ok bool) {
@@ -165,19 +140,31 @@ func (r *recovery) covering(seq int64) (f sealedFile, ok bool) {
 
 // collect writes the proved records from..to, as far as no file has them, into
 // one file. It replaces a damaged one of the same name, which is kept.
-func (r *recovery) collect(from, to int64, sources []func(func(int64, []byte) error) error) (*sealedFile, error) {
+func (r *recovery) collect(from, to int64, files []candidate, keys *receipts.KeySet) (*sealedFile, error) {
 	for _, f := range r.files {
 		if f.First > from {
 			to = min(to, f.First-1)
 		}
 	}
 	texts := make(map[int64][]byte)
-	for _, each := range sources {
-		err := each(func(seq int64, text []byte) error {
-			if seq >= from && seq <= to && texts[seq] == nil {
-				texts[seq] = slices.Clone(text)
+	for i := range r.stored {
+		texts[r.stored[i].seq] = r.stored[i].text
+	}
+	for i := range files {
+		f := &files[i]
+		if f.Lost || slices.ContainsFunc(r.sound, func(s sealedFile) bool { return s.First == f.First }) {
+			continue
+		}
+		err := eachSealed(filepath.Join(r.dir, f.name()), f.holds, func(seq int64, text []byte) error {
+			if seq < from || seq > to {
+				return nil
 			}
-			return nil
+			_, err := alone(keys, text, func(rec receipts.Record) { texts[rec.RecordHead().Chain.Seq] = slices.Clone(text) })
+			_, bad := errors.AsType[*receipts.VerifyError](err)
+			if bad {
+				return nil // the database has it, since it is proved
+			}
+			return err
 		})
 		if _, damaged := errors.AsType[*CorruptError](err); err != nil && !damaged && !errors.Is(err, os.ErrNotExist) {
 			return nil, err
@@ -192,10 +179,11 @@ func (r *recovery) collect(from, to int64, sources []func(func(int64, []byte) er
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	err := durable.CreateFrom(tmp, 0o600, func(w io.Writer) error {
+	err := r.o.hooks.create(tmp, 0o600, func(w io.Writer) error {
 		return compress(w, func(put func([]byte) error) error {
+			v := receipts.NewVerifier(keys)
 			for seq := from; seq <= to; seq++ {
-				if err := put(texts[seq]); err != nil {
+				if err := cmp.Or(v.Add(texts[seq]), put(texts[seq])); err != nil {
 					return err
 				}
 			}
@@ -221,14 +209,43 @@ func (r *recovery) collect(from, to int64, sources []func(func(int64, []byte) er
 }
 
 // setAside gives a damaged file another name beside its own, which the next
-// step takes over. The first one that was set aside is kept.
+// step takes over.
 func setAside(path string) error {
-	err := os.Link(path, path+".damaged")
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrExist) {
-		return nil
+	aside, err := nameAside(path)
+	if err != nil {
+		return err
 	}
-	return err
+	return ignoreMissing(os.Link(path, aside))
 }
+
+// nameAside is a name that path can be kept under: the first that is free. One
+// that an interrupted recovery has given it is given up for that.
+func nameAside(path string) (string, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return path + damagedSuffix, ignoreMissing(err)
+	}
+	for n := 1; ; n++ {
+		aside := path + damagedSuffix
+		if n > 1 {
+			aside = fmt.Sprintf("%s.%d%s", path, n, damagedSuffix)
+		}
+		taken, err := os.Lstat(aside)
+		if errors.Is(err, os.ErrNotExist) {
+			return aside, nil
+		}
+		if err == nil && os.SameFile(info, taken) {
+			err = os.Remove(aside)
+			n--
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+}
+
+// damagedSuffix ends the names of files that are kept as evidence.
+const damagedSuffix = ".damaged"
 
 // losses are what the gap events own up to: between the runs, and behind the
 // last where a collector has seen more. One of them is behind the end, first,

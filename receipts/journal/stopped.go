@@ -10,12 +10,13 @@ import (
 )
 
 // SealStopped is Seal for the journal of a sidecar that does not run. It needs no
-// key, since no record is added. Its errors are those of OpenReader.
+// key, since no record is added. Its errors are those of OpenReader, and
+// *RollbackError.
 func SealStopped(ctx context.Context, dir string, limits Limits) (err error) {
 	if err := limits.complete(); err != nil {
 		return err
 	}
-	s, c, err := openVerified(filepath.Join(dir, fileName))
+	s, c, err := openVerified(filepath.Join(dir, fileName), false)
 	if err != nil {
 		return err
 	}
@@ -33,7 +34,7 @@ func SealStopped(ctx context.Context, dir string, limits Limits) (err error) {
 			return err
 		}
 	}
-	ack, err := loadAck(dir)
+	ack, err := acknowledged(ctx, dir, chain, c.head)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package journal
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -219,6 +218,12 @@ func (c *contents) loadHead(tx *bbolt.Tx) error {
 	return nil
 }
 
+// anyHead is well-formed: what records are validated with before they have a
+// place.
+func (c *contents) anyHead() receipts.Head {
+	return receipts.Head{Chain: receipts.Chain{ID: c.chain, Seq: 2, Prev: anyDigest}, TS: c.head.TS, KID: c.headRecord.RecordHead().KID}
+}
+
 // hashOf is the receipt_hash of a record, or "" where the file does not have it.
 func (s *store) hashOf(seq int64) (hash string, err error) {
 	err = s.view(func(tx *bbolt.Tx) error {
@@ -248,6 +253,9 @@ func (c *contents) loadKeys(b *bbolt.Bucket) error {
 			return fmt.Errorf("key %x is introduced by seq %d of chain %s, and the newest record is seq %d of %s",
 				k, h.Chain.Seq, h.Chain.ID, c.head.Seq, c.chain)
 		}
+		if g, ok := rec.(*receipts.Genesis); ok && g.Tenant != c.tenant {
+			return fmt.Errorf("the tenant is %q, and the genesis says %q", c.tenant, g.Tenant)
+		}
 		introductions = append(introductions, rec)
 		return nil
 	})
@@ -262,8 +270,8 @@ func (c *contents) loadKeys(b *bbolt.Bucket) error {
 
 func (c *contents) loadIntents(tx *bbolt.Tx) error {
 	return tx.Bucket(intentsBucket).ForEach(func(id, draft []byte) error {
-		if !json.Valid(draft) {
-			return fmt.Errorf("intent %q is not JSON", id)
+		if _, err := unknownReceipt(draft, c.anyHead()); err != nil {
+			return fmt.Errorf("intent %q: %w", id, err)
 		}
 		c.intents[string(id)] = append([]byte(nil), draft...)
 		return nil

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -37,6 +38,7 @@ type Survey struct {
 	introductions []line
 	gone          pruned
 	listed        []sealedFile // by the database; nil if it cannot say
+	sound         []sealedFile // files that are as they were written
 	stored        []line       // records in the database, ascending, not necessarily without gaps
 }
 
@@ -86,6 +88,10 @@ func Examine(ctx context.Context, dir string, progress func(records int64)) (*Su
 
 func examine(ctx context.Context, dir string, exclusive bool, progress func(int64)) (_ *Survey, err error) {
 	s := &Survey{dir: dir, intents: make(map[string][]byte)}
+	refused := refusal(ctx, dir)
+	if v, ok := errors.AsType[*VersionError](refused); ok && v.Found != "" {
+		return nil, v
+	}
 	if s.file, err = os.Open(filepath.Join(dir, fileName)); err != nil {
 		return nil, fmt.Errorf("no journal in %s: %w", dir, err)
 	}
@@ -105,7 +111,55 @@ func examine(ctx context.Context, dir string, exclusive bool, progress func(int6
 	if err := s.readAnchors(); err != nil {
 		return nil, err
 	}
-	return s, s.prove(ctx, progress)
+	if err := s.prove(ctx, progress); err != nil {
+		return nil, err
+	}
+	s.readIntents()
+	s.alsoRefused(refused)
+	return s, nil
+}
+
+// refusal is what a start would not accept of the files, whoever signs.
+func refusal(ctx context.Context, dir string) error {
+	s, c, err := openVerified(filepath.Join(dir, fileName), true)
+	if err != nil {
+		return err
+	}
+	work := &sealing{records: records{archive: c.archive, view: s.view}}
+	return errors.Join(work.reconcile(ctx), s.close())
+}
+
+// alsoRefused makes damage of what a start refuses, where nothing else says what
+// is wrong with that file: there is nothing that neither a start nor a recovery
+// takes.
+func (s *Survey) alsoRefused(err error) {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range several.Unwrap() {
+			s.alsoRefused(err)
+		}
+		return
+	}
+	if err == nil {
+		return
+	}
+	d := Damage{Path: filepath.Join(s.dir, fileName), Err: err}
+	if bad, ok := errors.AsType[*CorruptError](err); ok {
+		d = Damage{Path: bad.Path, First: bad.First, Last: bad.Last, Err: bad.Err}
+	}
+	if !slices.ContainsFunc(s.Damage, func(known Damage) bool { return known.Path == d.Path }) {
+		s.Damage = append(s.Damage, d)
+	}
+}
+
+// readIntents leaves out those that no receipt can be made of.
+func (s *Survey) readIntents() {
+	place := receipts.Head{Chain: receipts.Chain{ID: s.Chain, Seq: 2, Prev: anyDigest}, TS: s.keys[0].From, KID: s.keys[0].KID}
+	for id, draft := range s.intents {
+		if _, err := unknownReceipt(draft, place); err != nil {
+			delete(s.intents, id)
+		}
+	}
+	s.Intents = len(s.intents)
 }
 
 // anchor is a record that the chain is known to have had.
@@ -215,12 +269,7 @@ func (s *Survey) readDatabase() error {
 }
 
 func (s *Survey) readMeta(k, v []byte) {
-	switch string(k) {
-	case string(chainKey):
-		s.Chain = string(v)
-	case string(tenantKey):
-		s.tenant = string(v)
-	case string(prunedKey):
+	if bytes.Equal(k, prunedKey) {
 		_ = json.Unmarshal(v, &s.gone) // nothing then: the files say where the chain begins
 		s.Pruned = s.gone.Last
 	}
@@ -274,6 +323,10 @@ func (s *Survey) settleDatabase(found, keys map[string]line, reachable int64) er
 		}
 	}
 	slices.Reverse(s.stored)
+	begins := func(seq int64) bool { return seq <= s.gone.Last }
+	if len(s.listed) > 0 && begins(s.listed[0].First) || len(s.stored) > 0 && begins(s.stored[0].seq) {
+		s.gone, s.Pruned = pruned{}, 0 // it cannot be so
+	}
 	return s.readKeys(keys)
 }
 
@@ -304,9 +357,9 @@ func (s *Survey) readKeys(found map[string]line) error {
 	if s.keys, err = receipts.Introduced(introductions); err != nil || len(s.keys) == 0 {
 		return &CorruptError{Path: filepath.Join(s.dir, fileName), Err: fmt.Errorf("the keys of the chain are not to be found: %w", cmp.Or(err, errors.New("no genesis")))}
 	}
-	s.Chain = cmp.Or(s.Chain, s.keys[0].Chain)
+	s.Chain = s.keys[0].Chain
 	if g, ok := introductions[0].(*receipts.Genesis); ok {
-		s.tenant = cmp.Or(s.tenant, g.Tenant)
+		s.tenant = g.Tenant
 	}
 	return nil
 }
