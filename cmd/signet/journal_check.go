@@ -156,7 +156,12 @@ func surveyText(s *journal.Survey) string {
 	for _, d := range s.Damage {
 		text += fmt.Sprintf("damage: %s: %s%s\n", printable(filepath.Base(d.Path)), seqs(d.First, d.Last), printable(d.Err.Error()))
 	}
+	lost, next := "", s.Pruned+1
 	for _, run := range s.Proved {
+		if run.First > next {
+			lost += fmt.Sprintf("lost: seq %d-%d\n", next, run.First-1)
+		}
+		next = run.Last + 1
 		text += fmt.Sprintf("proved: seq %d-%d, head %s\n", run.First, run.Last, run.Head)
 	}
 	if len(s.Proved) == 0 {
@@ -164,6 +169,9 @@ func surveyText(s *journal.Survey) string {
 	}
 	if s.Intents > 0 {
 		text += fmt.Sprintf("open: %s without a receipt; the next start puts them on record\n", plural(int64(s.Intents), "exchange"))
+	}
+	if s.Whole() && lost != "" {
+		return text + lost + "the chain is whole but for what is lost, which it has on record\n"
 	}
 	if s.Whole() {
 		return text + "the chain is whole\n"

@@ -80,6 +80,7 @@ func TestJournalRecover(t *testing.T) {
 	show("journal", "recover", "--data", dir)
 	show("journal", "recover", "--yes", "--data", dir)
 	show("journal", "stat", "--data", dir)
+	show("journal", "check", "--data", dir)
 	show("tail", "--data", dir)
 	show("journal", "recover", "--data", filepath.Join(dir, "nowhere"))
 	golden(t, "records/journal-recover", sizeless(steady(strings.ReplaceAll(all.String(), dir, "DATA"))))

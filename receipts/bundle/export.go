@@ -126,7 +126,7 @@ func (e *export) check(line []byte) error {
 		return errors.New("not a record")
 	}
 	if e.records > 0 && !bytes.Equal(prev, e.lastHash) {
-		return errors.New("it does not follow the record before")
+		return fmt.Errorf("seq %d does not follow the record before, so that no bundle holds both", Seq(line))
 	}
 	e.lastHash = append(e.lastHash[:0], own...)
 	if tenant := memberString(line, `,"tenant":"`); tenant != nil {
