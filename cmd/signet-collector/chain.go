@@ -19,10 +19,10 @@ func newChainCommand() *cobra.Command {
 func newChainRevokeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "revoke TENANT CHAIN-ID", Short: "Revoke all client certificates of a chain", Args: cobra.ExactArgs(2),
-		Long: `Revoke all client certificates of a chain: its sidecar ships and renews no more. A
-stream that is open goes on until it ends. The sidecar can enrol again with its
-chain's key and an enrolment token that is valid: to keep it out, replace the token
-first (signet-collector tenant rotate), or take the pod's service account away.`,
+		Long: `Revoke all client certificates of a chain: its sidecar ships and renews no more, nor
+through a stream that is open. It can enrol again, and does so by itself, with its
+chain's key and an enrolment token that is valid: to keep it out, end the token
+first (signet-collector tenant revoke), or take the pod's service account away.`,
 	}
 	return withStore(cmd, func(ctx context.Context, kept store.Store, args []string) error {
 		tenant, chain := args[0], args[1]

@@ -57,7 +57,8 @@ func TestTenants(t *testing.T) {
 	if !form.MatchString(next) || next == secret {
 		t.Errorf("rotated to %q", next)
 	}
-	for _, args := range [][]string{{"tenant", "create", "acme"}, {"tenant", "token", "nobody"}, {"tenant", "rotate", "beta", id}} {
+	run("tenant", "revoke", "acme", id)
+	for _, args := range [][]string{{"tenant", "create", "acme"}, {"tenant", "token", "nobody"}, {"tenant", "rotate", "beta", id}, {"tenant", "revoke", "beta", id}} {
 		if _, _, err := command(t, append(args, "--data", data)...); err == nil {
 			t.Errorf("%v does not fail", args)
 		}

@@ -22,6 +22,7 @@ import (
 type settings struct {
 	data, database     string
 	listen, httpListen string
+	metricsListen      string
 	names              []string
 	logName            string
 	tenantRate         int
@@ -68,6 +69,7 @@ func newServeCommand() *cobra.Command {
 	s.register(cmd)
 	cmd.Flags().StringVar(&s.listen, "listen", ":8443", "address for sidecars (gRPC)")
 	cmd.Flags().StringVar(&s.httpListen, "http-listen", ":8080", "address for people and probes (HTTP)")
+	cmd.Flags().StringVar(&s.metricsListen, "metrics-listen", "", "address of /metrics, such as :9464; without one there are none")
 	cmd.Flags().BoolVar(&s.migrate, "migrate", false, "bring the tables up to date first, as their owner")
 	cmd.Flags().StringSliceVar(&s.names, "name", []string{"localhost", "127.0.0.1", "::1"}, "names and addresses that sidecars reach the collector by, for its certificate")
 	cmd.Flags().StringVar(&s.logName, "log-name", "signet-collector", "begins the name of each tenant's log, such as collector.example.com; auditors know logs by it, so that it must never change")
@@ -100,7 +102,7 @@ func serve(ctx context.Context, s *settings, stderr io.Writer) (err error) {
 		return &unusableError{err}
 	}
 	c, err := collector.New(ctx, collector.Options{
-		Listen: s.listen, HTTPListen: s.httpListen, Names: s.names, Store: kept, Authority: authority, Key: key,
+		Listen: s.listen, HTTPListen: s.httpListen, MetricsListen: s.metricsListen, Names: s.names, Store: kept, Authority: authority, Key: key,
 		TenantRate: s.tenantRate, LogName: s.logName, Build: version(), Kubernetes: kubernetes,
 		Logger: slog.New(slog.NewJSONHandler(stderr, nil)),
 	})

@@ -19,7 +19,7 @@ import (
 
 func newTenantCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "tenant", Short: "Tenants and their tokens"}
-	cmd.AddCommand(newTenantCreateCommand(), newTenantListCommand(), newTenantTokenCommand(), newTenantRotateCommand())
+	cmd.AddCommand(newTenantCreateCommand(), newTenantListCommand(), newTenantTokenCommand(), newTenantRotateCommand(), newTenantRevokeCommand())
 	return cmd
 }
 
@@ -103,6 +103,13 @@ func newTenantRotateCommand() *cobra.Command {
 		if err := printToken(ctx, cmd, kept, args[0], tokens[i].Scopes, lifetime); err != nil {
 			return err
 		}
+		return kept.RevokeToken(ctx, args[0], args[1], time.Now())
+	})
+}
+
+func newTenantRevokeCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "revoke NAME TOKEN-ID", Short: "End a token, and the sessions that were begun with it", Args: cobra.ExactArgs(2)}
+	return withStore(cmd, func(ctx context.Context, kept store.Store, args []string) error {
 		return kept.RevokeToken(ctx, args[0], args[1], time.Now())
 	})
 }

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -28,19 +27,23 @@ import (
 	"github.com/signet-egress/signet/internal/metrics"
 )
 
-// Options are what a Collector is made of. All are required but Kubernetes.
+// Options are what a Collector is made of. All are required but MetricsListen and
+// Kubernetes.
 type Options struct {
-	Listen     string   // of gRPC, host:port
-	HTTPListen string   // of API, pages and health, host:port
-	Names      []string // that sidecars reach the collector by, for its certificate
-	Store      store.Store
-	Authority  *pki.Authority
-	Key        ed25519.PrivateKey // that signs acks, checkpoints and bundles
-	TenantRate int                // records a second that a tenant may send, in this replica; 0: the default
-	LogName    string             // begins the origin of every log, such as collector.example.com; it never changes
-	Build      string             // version of the program
-	Kubernetes *enrol.Kubernetes  // whose service accounts may enrol; nil: nobody's
-	Logger     *slog.Logger
+	Listen     string // of gRPC, host:port
+	HTTPListen string // of API, pages and health, host:port
+	// MetricsListen is where /metrics is served, away from what tenants reach; "":
+	// nowhere.
+	MetricsListen string
+	Names         []string // that sidecars reach the collector by, for its certificate
+	Store         store.Store
+	Authority     *pki.Authority
+	Key           ed25519.PrivateKey // that signs acks, checkpoints and bundles
+	TenantRate    int                // records a second that a tenant may send, in this replica; 0: the default
+	LogName       string             // begins the origin of every log, such as collector.example.com; it never changes
+	Build         string             // version of the program
+	Kubernetes    *enrol.Kubernetes  // whose service accounts may enrol; nil: nobody's
+	Logger        *slog.Logger
 }
 
 // Collector is a running collector: its listeners are bound from New on.
@@ -50,13 +53,13 @@ type Collector struct {
 	sequencer  *merkle.Sequencer
 	watch      *ingest.Watch
 	grpc       *grpc.Server
-	http       *http.Server
-	rpc, plain net.Listener
+	rpc        net.Listener
+	plain, ops *site // ops may be nil
 }
 
 // New binds the listeners. On an error nothing stays open but the store, which is
 // the caller's.
-func New(ctx context.Context, o Options) (*Collector, error) {
+func New(ctx context.Context, o Options) (_ *Collector, err error) {
 	signer := merkle.NewSigner(o.LogName, o.Key)
 	gate := access.NewGate(o.Store, time.Now, requestsPerSecond, requestBurst)
 	measured := metrics.NewCollector(o.Build)
@@ -71,16 +74,41 @@ func New(ctx context.Context, o Options) (*Collector, error) {
 	if c.rpc, err = listen(ctx, "listen", o.Listen); err != nil {
 		return nil, err
 	}
-	if c.plain, err = listen(ctx, "http_listen", o.HTTPListen); err != nil {
-		return nil, errors.Join(err, c.rpc.Close())
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.closeListeners())
+		}
+	}()
+	if c.plain, err = newSite(ctx, "http-listen", o.HTTPListen, handler, o.Logger); err != nil {
+		return nil, err
+	}
+	if o.MetricsListen != "" {
+		if c.ops, err = newSite(ctx, "metrics-listen", o.MetricsListen, opsHandler(measured), o.Logger); err != nil {
+			return nil, err
+		}
 	}
 	if c.grpc, err = c.newGRPCServer(o, gate); err != nil {
-		return nil, errors.Join(err, c.rpc.Close(), c.plain.Close())
-	}
-	c.http = &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+		return nil, err
 	}
 	return c, nil
+}
+
+// sites are the HTTP servers that there are.
+func (c *Collector) sites() (all []*site) {
+	for _, s := range []*site{c.plain, c.ops} {
+		if s != nil {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func (c *Collector) closeListeners() error {
+	err := c.rpc.Close()
+	for _, s := range c.sites() {
+		err = errors.Join(err, s.listener.Close())
+	}
+	return err
 }
 
 func listen(ctx context.Context, key, address string) (net.Listener, error) {
@@ -95,7 +123,10 @@ func listen(ctx context.Context, key, address string) (net.Listener, error) {
 func (c *Collector) Addr() net.Addr { return c.rpc.Addr() }
 
 // HTTPAddr is where people and probes do.
-func (c *Collector) HTTPAddr() net.Addr { return c.plain.Addr() }
+func (c *Collector) HTTPAddr() net.Addr { return c.plain.listener.Addr() }
+
+// MetricsAddr is where Prometheus does; there must be a MetricsListen.
+func (c *Collector) MetricsAddr() net.Addr { return c.ops.listener.Addr() }
 
 func (c *Collector) newGRPCServer(o Options, gate *access.Gate) (*grpc.Server, error) {
 	cert := pki.NewServerCertificate(o.Authority, o.Names)
@@ -116,7 +147,7 @@ func (c *Collector) newGRPCServer(o Options, gate *access.Gate) (*grpc.Server, e
 		grpc.ChainStreamInterceptor(recoverStream(o.Logger, c.metrics)), grpc.ChainUnaryInterceptor(recoverCall(o.Logger, c.metrics)),
 		grpc.MaxConcurrentStreams(16), // a connection is one sidecar's
 		grpc.ConnectionTimeout(10*time.Second),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 5 * time.Minute, Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	)
 	api.RegisterIngestServer(server, s)
@@ -137,12 +168,9 @@ func (c *Collector) Serve(ctx context.Context) error {
 	working, stop := context.WithCancel(failed)
 	defer stop()
 	group.Go(func() error { return c.grpc.Serve(c.rpc) })
-	group.Go(func() error {
-		if err := c.http.Serve(c.plain); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
+	for _, s := range c.sites() {
+		group.Go(s.serve)
+	}
 	for _, run := range []func(context.Context){c.sequencer.Run, c.watch.Run} {
 		group.Go(func() error {
 			run(working)
@@ -173,7 +201,9 @@ func (c *Collector) stop(ctx context.Context) {
 		c.grpc.Stop()
 		<-done
 	}
-	if err := c.http.Shutdown(ctx); err != nil {
-		c.log.WarnContext(ctx, "stopping HTTP", "error", err)
+	for _, s := range c.sites() {
+		if err := s.server.Shutdown(ctx); err != nil {
+			c.log.WarnContext(ctx, "stopping HTTP", "error", err)
+		}
 	}
 }

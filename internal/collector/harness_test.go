@@ -80,7 +80,7 @@ func start(t *testing.T, kept store.Store) *world {
 func (w *world) serve() {
 	w.t.Helper()
 	c, err := collector.New(w.t.Context(), collector.Options{
-		Listen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", Names: []string{"127.0.0.1"},
+		Listen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", MetricsListen: "127.0.0.1:0", Names: []string{"127.0.0.1"},
 		Store: w.store, Authority: w.authority, Key: w.key, TenantRate: w.rate, LogName: "collector.example", Build: "v0.0.0-test", Logger: slog.New(slog.NewTextHandler(w.log, nil)),
 	})
 	if err != nil {
@@ -101,6 +101,12 @@ func (w *world) serve() {
 // enrol registers a chain and returns its client certificate.
 func (w *world) enrol(c *chains.Chain) tls.Certificate {
 	w.t.Helper()
+	return w.enrolUntil(c, time.Now().Add(time.Hour))
+}
+
+// enrolUntil is enrol with a certificate that the collector takes until a time.
+func (w *world) enrolUntil(c *chains.Chain, notAfter time.Time) tls.Certificate {
+	w.t.Helper()
 	ctx := w.t.Context()
 	if _, err := w.store.Tenant(ctx, c.Tenant); err != nil {
 		if err := w.store.CreateTenant(ctx, store.Tenant{Name: c.Tenant, Created: time.Now()}); err != nil {
@@ -119,7 +125,7 @@ func (w *world) enrol(c *chains.Chain) tls.Certificate {
 		w.t.Fatal(err)
 	}
 	if err := w.store.AddCertificate(ctx, store.Certificate{
-		Serial: cert.SerialNumber.Text(16), Tenant: c.Tenant, Chain: c.ID, Issued: time.Now(), NotAfter: cert.NotAfter,
+		Serial: cert.SerialNumber.Text(16), Tenant: c.Tenant, Chain: c.ID, Issued: time.Now(), NotAfter: notAfter,
 	}); err != nil {
 		w.t.Fatal(err)
 	}

@@ -3,6 +3,8 @@ package collector_test
 import (
 	"bytes"
 	"crypto/tls"
+	"io"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -86,6 +88,8 @@ func testHostileBatches(t *testing.T, w *world) {
 			}
 		})
 	}
+	w.wantMetrics(`signet_ingest_refused_total{code="IDENTITY"} 2`, `signet_ingest_refused_total{code="INVALID"} 14`,
+		`signet_ingest_refused_total{code="TOO_LARGE"} 3`, "signet_ingest_gaps_total 1", `signet_alarms_total{kind="invalid"} 1`)
 	if logged := strings.Count(w.logs(), "refused what a sidecar sent"); logged != 3 {
 		t.Errorf("%d lines in the log, want one a kind of refusal:\n%s", logged, w.logs())
 	}
@@ -95,6 +99,29 @@ func testHostileBatches(t *testing.T, w *world) {
 	}
 	s.acked(c.Head(), good[5:]...)
 	verifyStored(t, w.store, c)
+}
+
+// wantMetrics wants lines in what Prometheus is told.
+func (w *world) wantMetrics(lines ...string) {
+	w.t.Helper()
+	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, "http://"+w.collector.MetricsAddr().String()+"/metrics", http.NoBody)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, line := range lines {
+		if !strings.Contains(string(text), "\n"+line+"\n") {
+			w.t.Errorf("/metrics lacks %s", line)
+		}
+	}
 }
 
 // bomb is a frame of some 40 kB that expands to a gigabyte.
@@ -183,6 +210,36 @@ func testCredentials(t *testing.T, w *world) {
 		t.Fatal(err)
 	}
 	w.wantStatus(codes.Unauthenticated, cert, c.ID)
+}
+
+// A stream that is open when its certificate is revoked, or expires, brings
+// nothing any more.
+func TestCertificatesEnd(t *testing.T) { onEach(t, testCertificatesEnd) }
+
+func testCertificatesEnd(t *testing.T, w *world) {
+	for name, message := range map[string]func(c *chains.Chain) *api.ShipRequest{
+		"batch": func(c *chains.Chain) *api.ShipRequest { return batch(c.Lines[1:]...) },
+		"heartbeat": func(c *chains.Chain) *api.ShipRequest {
+			return &api.ShipRequest{Message: &api.ShipRequest_Heartbeat{Heartbeat: c.Heartbeat(time.Now())}}
+		},
+	} {
+		c := chains.New("acme", "billing-agent", time.Now())
+		s := w.open(w.enrol(c), c.ID)
+		s.acked(c.Head(), c.Lines...)
+		c.Exchanges(1)
+		if err := w.store.RevokeCertificates(t.Context(), c.Tenant, c.ID, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		s.send(message(c))
+		if response, err := s.Recv(); status.Code(err) != codes.Unauthenticated {
+			t.Errorf("a %s after the revocation: got %v, %v", name, response, err)
+		}
+		if known, err := w.store.Chain(t.Context(), c.Tenant, c.ID); err != nil || known.Head.Seq != 1 || !known.Beat.At.IsZero() {
+			t.Errorf("a %s after the revocation: the chain is at seq %d, heard of at %s: %v", name, known.Head.Seq, known.Beat.At, err)
+		}
+	}
+	expired := chains.New("acme", "billing-agent", time.Now())
+	w.wantStatus(codes.Unauthenticated, w.enrolUntil(expired, time.Now().Add(-time.Second)), expired.ID)
 }
 
 func (w *world) hello(cert tls.Certificate, chain string) error {

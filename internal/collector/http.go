@@ -1,10 +1,13 @@
 package collector
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
+	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -51,11 +54,44 @@ func httpHandler(o Options, gate *access.Gate, signer *merkle.Signer, measured *
 		}
 		_, _ = w.Write([]byte("ok\n"))
 	})
-	mux.Handle("GET /metrics", measured.Handler())
 	mux.Handle("/v1/", api)
 	mux.Handle("/.well-known/", api)
 	mux.Handle("/", pages)
 	return mux, nil
+}
+
+// opsHandler is what is served to Prometheus.
+func opsHandler(measured *metrics.Collector) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", measured.Handler())
+	return mux
+}
+
+// site is an HTTP server and where it listens.
+type site struct {
+	server   *http.Server
+	listener net.Listener
+}
+
+// newSite binds a site. Requests are small, so that who sends one slowly is cut;
+// an answer may be an export that takes minutes.
+func newSite(ctx context.Context, key, address string, handler http.Handler, log *slog.Logger) (*site, error) {
+	l, err := listen(ctx, key, address)
+	if err != nil {
+		return nil, err
+	}
+	return &site{listener: l, server: &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}}, nil
+}
+
+// serve works until the server is shut down.
+func (s *site) serve() error {
+	if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
 }
 
 // sealOf derives what sessions and cursors are sealed with from the key that all

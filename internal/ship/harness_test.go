@@ -175,7 +175,7 @@ func (w *watcher) change(f func()) {
 	w.moved = make(chan struct{})
 }
 
-func (w *watcher) Connected(bool)       {}
+func (w *watcher) Connected(bool)       { w.change(func() {}) }
 func (w *watcher) Acked(seq, _ int64)   { w.change(func() { w.acked = max(w.acked, seq) }) }
 func (w *watcher) Failed(reason string) { w.change(func() { w.failed[reason]++ }) }
 

@@ -95,7 +95,7 @@ func (s *Shipper) Run(ctx context.Context) {
 	pause.InitialInterval, pause.MaxInterval, pause.RandomizationFactor = firstPause, longestPause, 0.5
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := s.session(ctx, s.Chain.SetAcked, func(ctx context.Context, st *stream) error { return st.follow(ctx, s.Chain) })
+		err := s.session(ctx, s.Chain.SetAcked, s.follow)
 		s.Observer.Connected(false)
 		if ctx.Err() != nil {
 			return
@@ -103,9 +103,27 @@ func (s *Shipper) Run(ctx context.Context) {
 		if time.Since(began) > settledAfter {
 			pause.Reset()
 		}
-		s.tell(err)
+		if !errors.Is(err, errDue) {
+			s.tell(err)
+		}
 		wait(ctx, max(pause.NextBackOff(), retryAfter(err)))
 	}
+}
+
+// errDue ends a session whose certificate is to be renewed, which the next one
+// begins with.
+var errDue = errors.New("the client certificate is due")
+
+// follow ships until the certificate is due. A stream may last for weeks, and who
+// renews after the certificate has expired needs a token that is good still.
+func (s *Shipper) follow(ctx context.Context, st *stream) error {
+	ctx, cancel := context.WithDeadlineCause(ctx, s.credential.RenewAfter, errDue)
+	defer cancel()
+	err := st.follow(ctx, s.Chain)
+	if errors.Is(context.Cause(ctx), errDue) {
+		return errDue
+	}
+	return err
 }
 
 // Drain ships what a stopped chain has left, its clean stop among it, until ctx

@@ -208,12 +208,12 @@ func TestCredentialsAreRenewed(t *testing.T) {
 	if n := issued(); n != 1 {
 		t.Errorf("%d certificates were issued while the first was good", n)
 	}
-	expire(t, dir)
+	expire(t, dir, time.Now().Add(-time.Hour))
 	ships()
 	if n := issued(); n != 2 {
 		t.Errorf("%d certificates were issued after the first was due", n)
 	}
-	expire(t, dir)
+	expire(t, dir, time.Now().Add(-time.Hour))
 	if err := s.store.RevokeCertificates(t.Context(), tenant, j.Head().Chain, time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -223,8 +223,55 @@ func TestCredentialsAreRenewed(t *testing.T) {
 	}
 }
 
-// expire makes the kept credential due.
-func expire(t *testing.T, dir string) {
+// A stream that is open does not keep a certificate in use that is due, or that
+// the collector has revoked.
+func TestOpenStreamsRenew(t *testing.T) {
+	for name, end := range map[string]func(s *site, dir, chain string) error{
+		"due": func(_ *site, dir, _ string) error {
+			expire(t, dir, time.Now().Add(500*time.Millisecond))
+			return nil
+		},
+		"revoked": func(s *site, _, chain string) error {
+			return s.store.RevokeCertificates(t.Context(), tenant, chain, time.Now())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			s.up()
+			dir := t.TempDir()
+			j := openJournal(t, dir)
+			defer func() { _ = j.Close(t.Context()) }()
+			w := newWatcher()
+			o := s.options(dir, j)
+			o.Observer = w
+			ships := func() {
+				t.Helper()
+				write(t, j, 1)
+				w.until(t, "the ack", func() bool { return w.acked == j.Head().Seq })
+			}
+			stop := run(t, ship.New(o))
+			ships()
+			if name == "due" { // which is known when a stream opens
+				stop()
+			}
+			if err := end(s, dir, j.Head().Chain); err != nil {
+				t.Fatal(err)
+			}
+			if name == "due" {
+				run(t, ship.New(o))
+			}
+			ships()
+			w.until(t, "another certificate", func() bool {
+				certs, err := s.store.Certificates(t.Context(), tenant, j.Head().Chain)
+				return err == nil && len(certs) == 2
+			})
+			ships()
+		})
+	}
+}
+
+// expire sets when the kept credential is due.
+func expire(t *testing.T, dir string, due time.Time) {
 	t.Helper()
 	path := filepath.Join(dir, "collector.json")
 	text, err := os.ReadFile(path)
@@ -235,7 +282,7 @@ func expire(t *testing.T, dir string) {
 	if err := json.Unmarshal(text, &c); err != nil {
 		t.Fatal(err)
 	}
-	c["renew_after"] = time.Now().Add(-time.Hour)
+	c["renew_after"] = due
 	if text, err = json.Marshal(c); err != nil {
 		t.Fatal(err)
 	}

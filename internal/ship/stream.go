@@ -11,8 +11,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
 
 	"github.com/signet-egress/signet/internal/api"
 	"github.com/signet-egress/signet/receipts"
@@ -72,7 +74,7 @@ type stream struct {
 type keeper func(ctx context.Context, document []byte) error
 
 // session opens a stream, takes in what the collector has, and works.
-func (s *Shipper) session(ctx context.Context, keep keeper, work func(context.Context, *stream) error) error {
+func (s *Shipper) session(ctx context.Context, keep keeper, work func(context.Context, *stream) error) (err error) {
 	if err := s.ensure(ctx); err != nil {
 		return err
 	}
@@ -81,6 +83,11 @@ func (s *Shipper) session(ctx context.Context, keep keeper, work func(context.Co
 		return err
 	}
 	defer func() { _ = conn.Close() }()
+	defer func() {
+		if status.Code(err) == codes.Unauthenticated { // revoked: the next session looks for another
+			s.credential.RenewAfter = time.Time{}
+		}
+	}()
 	keys, err := receipts.ParseJWKS(s.credential.AckKeys)
 	if err != nil {
 		return fmt.Errorf("the collector's ack keys: %w", err)

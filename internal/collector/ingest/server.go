@@ -130,6 +130,11 @@ func (s *Server) Ship(stream api.Ingest_ShipServer) error {
 		if err != nil {
 			return err
 		}
+		// A stream may last for weeks: nothing is taken from it once its certificate
+		// has expired or was revoked.
+		if _, err := s.Authenticate(ctx); err != nil {
+			return err
+		}
 		response, err := c.answer(ctx, request)
 		if err != nil {
 			return err
@@ -166,6 +171,8 @@ func (s *Server) Authenticate(ctx context.Context) (pki.Identity, error) {
 		return pki.Identity{}, s.unavailable(ctx, err)
 	case !cert.Revoked.IsZero():
 		return pki.Identity{}, status.Errorf(codes.Unauthenticated, "the client certificate %s was revoked", who.Serial)
+	case !time.Now().Before(cert.NotAfter):
+		return pki.Identity{}, status.Errorf(codes.Unauthenticated, "the client certificate %s has expired", who.Serial)
 	case cert.Chain != who.Chain:
 		return pki.Identity{}, status.Errorf(codes.Unauthenticated, "the client certificate %s is for another chain", who.Serial)
 	}

@@ -71,6 +71,12 @@ type Chain struct {
 	Beat Beat // the newest heartbeat; zero: none yet
 }
 
+// maxSkew is how far a sidecar's clock may be off before that is worth a look.
+const maxSkew = 5 * time.Second
+
+// Skewed tells whether the sidecar's clock was off at its newest heartbeat.
+func (c *Chain) Skewed() bool { return c.Beat.Skew.Abs() > maxSkew }
+
 // LastSign is when the chain was last heard of.
 func (c *Chain) LastSign() time.Time {
 	last := c.Registered

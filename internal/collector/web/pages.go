@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -22,7 +23,7 @@ var pageNames = []string{"problem", "login", "overview", "receipts", "receipt", 
 func parsePages() (*pages, error) {
 	p := &pages{make(map[string]*template.Template)}
 	functions := template.FuncMap{
-		"count": count, "size": size, "when": when, "short": short, "millis": millis, "dict": dict,
+		"count": count, "size": size, "when": when, "short": short, "millis": millis, "dict": dict, "segment": url.PathEscape,
 	}
 	for _, name := range pageNames {
 		t, err := template.New("frame.html").Funcs(functions).ParseFS(templates, "templates/frame.html", "templates/parts.html", "templates/"+name+".html")

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/internal/testkit/chains"
 	"github.com/signet-egress/signet/receipts"
 )
 
@@ -107,6 +109,47 @@ func TestPagesShowWhatHappened(t *testing.T) {
 		if csp := resp.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; style-src 'self'") || strings.Contains(csp, "unsafe") {
 			t.Errorf("GET %s: Content-Security-Policy %q", path, csp)
 		}
+	}
+}
+
+// What an agent, or a sidecar that lies, can have written stays text wherever it is
+// shown, and a link to it leads to it.
+func TestHostileTextsStayTexts(t *testing.T) {
+	const hostile = `"'><script>alert(1)</script><img src=x onerror=alert(1)>`
+	s := newSite(t)
+	c := chains.New("acme", hostile, began)
+	r := c.Receipt(hostile, `a/../?"'><script>#%2f&x=\`)
+	r.Policy.Rule, r.Policy.Flags, r.SemanticViolations, r.APIKey = hostile, []string{hostile}, []string{hostile}, hostile
+	r.Detail.Request.Path, r.Detail.Request.Method, r.Detail.Request.Scheme = hostile, hostile, "javascript"
+	r.Detail.TLS.ALPN, r.Detail.DNS.Resolver = hostile, hostile
+	c.Add(r)
+	s.keep(c)
+	if _, err := s.store.Raise(t.Context(), "acme", store.Alarm{
+		ID: chains.UUID(), Kind: store.AlarmInvalid, Chain: c.ID, Message: hostile, Raised: s.now, Last: s.now,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.store.Beat(t.Context(), "acme", c.ID, store.Beat{At: s.now, Seq: 2, Skew: 6 * time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	v := s.visitor(t)
+	v.login("acme-token")
+	for path, want := range map[string]string{
+		"/": "&lt;script&gt;", "/?span=7d&agent=" + url.QueryEscape(hostile): "&lt;script&gt;", "/receipts": "&lt;script&gt;",
+		"/receipts/" + r.ReceiptID: "&lt;script&gt;", "/traces/" + url.PathEscape(r.TraceID): "&lt;script&gt;",
+		"/chains": "clock 6s", "/chains/" + c.ID: "6s</span> from the collector", "/usage": "VEX by day",
+		"/export?agent=" + url.QueryEscape(hostile): "&lt;script&gt;",
+	} {
+		resp, body := v.get(path)
+		if resp.StatusCode != http.StatusOK || strings.Contains(body, "<script") || strings.Contains(body, "<img src=x") || !strings.Contains(body, want) {
+			t.Errorf("GET %s: %s\n%s", path, resp.Status, body)
+		}
+	}
+	_, page := v.get("/receipts/" + r.ReceiptID)
+	_, link, _ := strings.Cut(page, `href="/traces/`)
+	link, _, _ = strings.Cut(link, `"`)
+	if resp, body := v.get("/traces/" + html.UnescapeString(link)); resp.StatusCode != http.StatusOK || !strings.Contains(body, r.ReceiptID) {
+		t.Errorf("the link to the trace, %q: %s", link, resp.Status)
 	}
 }
 
