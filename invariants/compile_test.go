@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/signet-egress/signet/internal/jsonx"
+	"github.com/signet-egress/signet/internal/testkit/goldenfile"
 )
 
 // TestCompileErrors is what authors of rules are told.
@@ -62,7 +63,7 @@ func TestCompileErrors(t *testing.T) {
 		}
 		fmt.Fprintf(&out, "%s\n    %s\n", strings.ReplaceAll(check, "\n", "\\n"), strings.ReplaceAll(fmt.Sprint(err), "\n", "\n    "))
 	}
-	golden(t, "compile.golden", out.String())
+	goldenfile.Compare(t, "compile.golden", out.String())
 }
 
 func TestRuleIDs(t *testing.T) {
@@ -186,7 +187,7 @@ func TestMessages(t *testing.T) {
 			t.Errorf("%s: %s %s", check, got, message)
 		}
 	}
-	golden(t, "messages.golden", out.String())
+	goldenfile.Compare(t, "messages.golden", out.String())
 }
 
 // TestMissingDocuments: a rule about a document that is not there does not hold.

@@ -1,34 +1,16 @@
 package invariants
 
 import (
-	"flag"
 	"fmt"
 	"math/big"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
 	"github.com/signet-egress/signet/internal/jsonx"
+	"github.com/signet-egress/signet/internal/testkit/goldenfile"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil || string(want) != got {
-		t.Errorf("%s is not what is there (-update writes it): %v\n%s", path, err, got)
-	}
-}
 
 // comparisons are the operators and what they say of a sign of a comparison.
 var comparisons = []struct {
@@ -175,7 +157,7 @@ func TestOperators(t *testing.T) {
 		}
 		table.WriteByte('\n')
 	}
-	golden(t, "operators.golden", strings.ReplaceAll(table.String(), " \n", "\n"))
+	goldenfile.Compare(t, "operators.golden", strings.ReplaceAll(table.String(), " \n", "\n"))
 }
 
 func short(text string) string {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/signet-egress/signet/internal/testkit/goldenfile"
 	"github.com/signet-egress/signet/receipts"
 )
 
@@ -245,6 +246,6 @@ func TestEveryChain(t *testing.T) {
 		}
 		table += fmt.Sprintf("%-52s %-28s %s\n", tt.name, v, in.lines(lines, keySet(t, keys...)))
 	}
-	golden(t, "chains", table)
+	goldenfile.Compare(t, "chains.golden", table)
 	in.agree(receipts.JWKS(keys...))
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/signet-egress/signet/internal/testkit/goldenfile"
 	"github.com/signet-egress/signet/receipts"
 )
 
@@ -52,7 +53,7 @@ func TestEveryMemberOfTheManifest(t *testing.T) {
 		}
 		table += fmt.Sprintf("%-30s %-8s %-28s %s\n", strings.TrimPrefix(m.path, "."), m.change, v, again)
 	}
-	golden(t, "manifest", table)
+	goldenfile.Compare(t, "manifest.golden", table)
 	in.agree(receipts.JWKS(c.keys...))
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,10 +12,9 @@ import (
 	"testing"
 
 	"github.com/signet-egress/signet/internal/testkit"
+	"github.com/signet-egress/signet/internal/testkit/goldenfile"
 	"github.com/signet-egress/signet/receipts"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // verdict is what a verifier says.
 type verdict struct {
@@ -125,24 +123,6 @@ func (in *inputs) agree(jwks []byte) {
 	}
 }
 
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s (write it anew with -update) differs; got\n%s", path, got)
-	}
-}
-
 // nameOf is a record's type, and an event's kind.
 func nameOf(v map[string]any) string {
 	text, _ := v["type"].(string)
@@ -195,6 +175,6 @@ func TestEveryMember(t *testing.T) {
 			table += fmt.Sprintf("%-26s %-40s %-8s %-32s %s\n", name, strings.TrimPrefix(m.path, "."), m.change, verdicts[0], verdicts[1])
 		}
 	}
-	golden(t, "members", table)
+	goldenfile.Compare(t, "members.golden", table)
 	in.agree(receipts.JWKS(c.keys...))
 }
