@@ -304,6 +304,7 @@ func (x *exchange) intend() error {
 // settle is every exchange's end: the receipt is made durable, then the agent
 // sees the end of its answer, or why there is none.
 func (x *exchange) settle(err error) {
+	defer x.answered.drop()
 	if x.releaseLimits != nil {
 		x.releaseLimits()
 	}

@@ -28,6 +28,9 @@ type Contract interface {
 	// Inspect reads the request's body and says what may be sent. The error is
 	// that of reading it.
 	Inspect(ctx context.Context, b *Body) (*Inspected, error)
+	// Hold makes room for n bytes more of an answer that is kept, or tells that
+	// there is none; where n is negative it gives room back.
+	Hold(n int) bool
 	// Remember takes from an answer what later bodies are held against. It is
 	// durable when it returns.
 	Remember(ctx context.Context, a *Answer) error
@@ -246,10 +249,11 @@ func vouchesForBody(h http.Header) bool {
 	return slices.ContainsFunc(vouching[:], func(name string) bool { return len(h[name]) > 0 })
 }
 
-// kept is an answer's body as it passes, up to a limit.
+// kept is an answer's body as it passes, up to a limit and as far as there is room.
 type kept struct {
 	io.Reader
 	limit    int
+	hold     func(n int) bool
 	encoding string
 	body     []byte
 	over     bool
@@ -258,13 +262,23 @@ type kept struct {
 // Read implements io.Reader.
 func (k *kept) Read(p []byte) (int, error) {
 	n, err := k.Reader.Read(p)
-	if len(k.body)+n > k.limit {
+	switch {
+	case k.over:
+	case len(k.body)+n > k.limit || !k.hold(n):
 		k.over = true
-	}
-	if !k.over {
+		k.drop()
+	default:
 		k.body = append(k.body, p[:n]...)
 	}
 	return n, err
+}
+
+// drop forgets the body, and gives its room back.
+func (k *kept) drop() {
+	if k != nil {
+		k.hold(-len(k.body))
+		k.body = nil
+	}
 }
 
 // keep has an answer kept that its contract remembers something of: a whole one
@@ -273,7 +287,7 @@ func (x *exchange) keep(resp *http.Response, body io.Reader) io.Reader {
 	if x.terms.Captures == 0 || resp.StatusCode/100 != 2 || resp.StatusCode == http.StatusPartialContent || bodyless(x.r.Method, resp) {
 		return body
 	}
-	x.answered = &kept{Reader: body, limit: x.terms.Captures, encoding: said(resp.Header, "Content-Encoding")}
+	x.answered = &kept{Reader: body, limit: x.terms.Captures, hold: x.contract.Hold, encoding: said(resp.Header, "Content-Encoding")}
 	return x.answered
 }
 
@@ -284,7 +298,7 @@ func (x *exchange) remember() {
 	if x.answered == nil {
 		return
 	}
-	err := errors.New("the answer is larger than what is inspected")
+	err := errors.New("the answer is larger than what is inspected, or there is no room for it at this moment")
 	if !x.answered.over {
 		err = x.contract.Remember(context.WithoutCancel(x.r.Context()), &Answer{
 			Body: x.answered.body, Encoding: x.answered.encoding,

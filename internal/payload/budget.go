@@ -24,9 +24,9 @@ func NewBudget(limit int64) *Budget { return &Budget{limit: limit} }
 // Used is how many bytes are held now.
 func (b *Budget) Used() int64 { return b.used.Load() }
 
-// take holds n bytes more, or none.
-func (b *Budget) take(n int64) bool {
-	if b.used.Add(n) > b.limit {
+// Take holds n bytes more, or none; fewer, where n is negative.
+func (b *Budget) Take(n int64) bool {
+	if b.used.Add(n) > b.limit && n > 0 {
 		b.used.Add(-n)
 		return false
 	}
@@ -47,13 +47,13 @@ type held struct {
 
 // release gives the budget back; the data is no longer to be used.
 func (h *held) release() {
-	h.budget.used.Add(-h.taken)
+	h.budget.Take(-h.taken)
 	h.taken = 0
 }
 
 // grow takes n bytes more of the budget.
 func (h *held) grow(n int) bool {
-	if !h.budget.take(int64(n)) {
+	if !h.budget.Take(int64(n)) {
 		return false
 	}
 	h.taken += int64(n)

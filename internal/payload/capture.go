@@ -34,7 +34,9 @@ func (i *Inspector) remember(ctx context.Context, c *Contract, a *Answer) error 
 	if i.Facts == nil {
 		return errors.New("no facts are kept")
 	}
-	body, err := decode(a.Encoding, a.Body, i.Limit)
+	room := &held{budget: i.Budget}
+	defer room.release()
+	body, err := decode(a.Encoding, a.Body, i.Limit, room)
 	if err != nil {
 		return err
 	}

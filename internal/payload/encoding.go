@@ -45,9 +45,9 @@ func codings(field string) []string {
 	return list
 }
 
-// decode undoes one content coding, within limit bytes. Errors are of type
-// *encodingError.
-func decode(field string, data []byte, limit int) ([]byte, error) {
+// decode undoes one content coding, within limit bytes, which room is asked for
+// before they are there. Errors are errNoBudget, or of type *encodingError.
+func decode(field string, data []byte, limit int, room *held) ([]byte, error) {
 	list := codings(field)
 	switch {
 	case len(list) == 0:
@@ -60,9 +60,11 @@ func decode(field string, data []byte, limit int) ([]byte, error) {
 	src := bytes.NewReader(data)
 	r, err := decoder(list[0], src)
 	if err == nil {
-		data, err = inflate(r, src, min(limit, mostInflated))
+		data, err = inflate(r, src, min(limit, mostInflated), room)
 	}
 	switch {
+	case errors.Is(err, errNoBudget):
+		return nil, err
 	case errors.Is(err, errInflates):
 		return nil, &encodingError{fmt.Sprintf("the body decompresses to more than is inspected, or to more than %d times its size", mostRatio)}
 	case err != nil:
@@ -75,10 +77,13 @@ var errInflates = errors.New("too much comes of it")
 
 // inflate reads r, which reads src, to its end. What grows too much is given up
 // as soon as it does.
-func inflate(r io.Reader, src *bytes.Reader, limit int) ([]byte, error) {
+func inflate(r io.Reader, src *bytes.Reader, limit int, room *held) ([]byte, error) {
 	const step = 32 << 10
 	var out bytes.Buffer
 	for {
+		if !room.grow(step) {
+			return nil, errNoBudget
+		}
 		_, err := io.CopyN(&out, r, step)
 		consumed := int(src.Size()) - src.Len()
 		switch {

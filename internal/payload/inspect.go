@@ -204,15 +204,15 @@ func (x *inspection) isEncoded() bool { return len(codings(x.request.Encoding)) 
 // decode undoes the content coding. What leaves is not compressed again: it is
 // the bytes that were checked.
 func (x *inspection) decode(context.Context) *Refusal {
-	body, err := decode(x.request.Encoding, x.body, x.Limit)
+	body, err := decode(x.request.Encoding, x.body, x.Limit, x.held)
+	if errors.Is(err, errNoBudget) {
+		return busy()
+	}
 	if err != nil {
 		return refuse(policy.PayloadNotInspectable, err.Error(), err)
 	}
 	if x.request.Signed {
 		return refuse(policy.PayloadNotInspectable, "the body is compressed and signed; what is inspected leaves without compression", nil)
-	}
-	if !x.held.grow(len(body) - len(x.body)) {
-		return busy()
 	}
 	x.body = body
 	return nil

@@ -194,6 +194,35 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// What comes of a compressed body, or answer, has its room before it is there.
+func TestBudgetOfCompressedBodies(t *testing.T) {
+	set := load(t, "  - name: c\n    on: {hosts: [bank.test]}\n    embedded: [/args]\n    capture: {fact: f, key: /a, keep: {a: /a}}\n")
+	i := newInspector()
+	i.Budget, i.Facts = NewBudget(200<<10), known{}
+	body := compressed(t, "gzip", []byte(`{"a":"`+strings.Repeat("x", 60<<10)+`"}`))
+	if r := inspect(t, i, set, Request{Encoding: "gzip"}, string(body)); reason(r) != policy.OK {
+		t.Errorf("%s: %v", reason(r), r.Refusal)
+	} else {
+		r.Release()
+	}
+	answer := &Answer{Body: body, Encoding: "gzip", Agent: "a"}
+	if err := i.Remember(t.Context(), set.contracts[0], answer); err != nil {
+		t.Error(err)
+	}
+	i.Budget.Take(150 << 10) // for others
+	if r := inspect(t, i, set, Request{Encoding: "gzip"}, string(body)); reason(r) != policy.LimitExceeded || !r.Refusal.Busy {
+		t.Errorf("without room: %s", reason(r))
+	} else {
+		r.Release()
+	}
+	if err := i.Remember(t.Context(), set.contracts[0], answer); !errors.Is(err, errNoBudget) {
+		t.Errorf("an answer without room: %v", err)
+	}
+	if n := i.Budget.Used(); n != 150<<10 {
+		t.Errorf("%d bytes are used", n)
+	}
+}
+
 // TestReadingFails: the error of a body that breaks off is the reader's.
 func TestReadingFails(t *testing.T) {
 	set := load(t, plainContract)

@@ -75,6 +75,9 @@ func inspected(r *payload.Result) *proxy.Inspected {
 	return in
 }
 
+// Hold implements proxy.Contract.
+func (c contract) Hold(n int) bool { return c.inspector.Budget.Take(int64(n)) }
+
 // Remember implements proxy.Contract.
 func (c contract) Remember(ctx context.Context, a *proxy.Answer) error {
 	return c.inspector.Remember(ctx, c.Contract, &payload.Answer{
