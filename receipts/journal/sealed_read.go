@@ -19,15 +19,22 @@ import (
 // eachSealed calls fn with every line of a sealed file, from the one with seq
 // first on. Its error is fn's, fs.ErrNotExist, or a *CorruptError.
 func eachSealed(path string, first int64, fn func(seq int64, line []byte) error) error {
+	seq := first
+	damaged := func(err error) error {
+		return &CorruptError{Path: path, First: seq, Err: fmt.Errorf("record %d cannot be read: %w", seq, err)}
+	}
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return damaged(errors.New("it is no regular file")) // a pipe would be waited for
+	}
+	if err != nil {
+		return fmt.Errorf("sealed file: %w", err)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("sealed file: %w", err)
 	}
 	defer func() { _ = f.Close() }() // only read
-	seq := first
-	damaged := func(err error) error {
-		return &CorruptError{Path: path, First: seq, Err: fmt.Errorf("record %d cannot be read: %w", seq, err)}
-	}
 	zipped, err := gzip.NewReader(bufio.NewReaderSize(f, 64<<10))
 	if err != nil {
 		return damaged(err)
