@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -175,7 +176,7 @@ func (x *exporting) write(fn func(io.Writer) error) (err error) {
 			return exit(exitUnusable, errors.New("a bundle is a zip file, not for a terminal: use --output FILE"))
 		}
 		buffered := bufio.NewWriter(out)
-		return errors.Join(fn(buffered), buffered.Flush())
+		return cmp.Or(fn(buffered), buffered.Flush())
 	}
 	f, err := os.CreateTemp(filepath.Dir(x.output), ".export-*")
 	if err != nil {
@@ -187,7 +188,7 @@ func (x *exporting) write(fn func(io.Writer) error) (err error) {
 		}
 	}()
 	buffered := bufio.NewWriterSize(f, 1<<20)
-	err = errors.Join(fn(buffered), buffered.Flush(), f.Sync(), f.Close())
+	err = cmp.Or(fn(buffered), buffered.Flush(), f.Sync(), f.Close()) // the first says why
 	if err != nil {
 		return err
 	}
