@@ -72,7 +72,8 @@ bench: ## Run the benchmarks of the parts (BENCH, BENCHTIME, COUNT), then of who
 	$(GO) run ./test/bench $(BENCHFLAGS)
 
 .PHONY: speed
-speed: ## Measure what durability adds, then verify and export with 100,000 records, and their memory with 1,000,000
+speed: ## Measure contracts, what durability adds, then verify and export with 100,000 records, and their memory with 1,000,000
+	$(GO) test -run='^$$' -bench='^Benchmark(Contract|Schema|Inspect|NoContract)$$' -cpu=1 ./internal/payload -speed.hold
 	$(GO) test -count=1 -timeout=60m -run='^Test(DurabilityCosts|GroupsGrow)$$' -v ./receipts/journal -speed.disk -speed.rounds=50
 	$(GO) test -run='^$$' -bench='^BenchmarkSpeed$$' -benchtime=1x -timeout=60m ./receipts/bundle -speed.records=100000
 

@@ -84,6 +84,7 @@ var plan = map[string]room{
 			"github.com/klauspost/compress", "github.com/santhosh-tekuri/jsonschema/v6", "go.yaml.in/yaml/v3", "golang.org/x/text",
 		},
 		outside: []string{"io/fs", "net", "net/http", "os", "os/exec", "syscall"},
+		tests:   []string{"github.com/gowebpki/jcs"},
 	},
 	"invariants/facts": {
 		own:     []string{"internal/boltfile", "internal/durable"},

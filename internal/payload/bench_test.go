@@ -3,10 +3,13 @@ package payload
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/signet-egress/signet/internal/jsonx"
 	"github.com/signet-egress/signet/internal/policy"
 	"github.com/signet-egress/signet/invariants/facts"
 )
@@ -34,6 +37,18 @@ const benchedSchema = `{
   }
 }`
 
+var holdSpeed = flag.Bool("speed.hold", false, "BenchmarkContract fails where a body takes more CPU than it may")
+
+// benchedSizes are bodies, and what parse, schema and five rules may take of one core.
+var benchedSizes = []struct {
+	name  string
+	bytes int
+	most  time.Duration
+}{
+	{"1KiB", 1 << 10, 60 * time.Microsecond},
+	{"1MiB", 1 << 20, 25 * time.Millisecond},
+}
+
 // known is one invoice.
 type known struct{}
 
@@ -57,16 +72,73 @@ func paymentOf(size int) []byte {
 	return []byte(b.String())
 }
 
-// BenchmarkInspect takes a body through parse, schema, its fact and five rules.
+// BenchmarkContract takes a body that is in memory through parse, schema and
+// five rules, and nothing else.
+func BenchmarkContract(b *testing.B) {
+	set := load(b, benched, File{Path: "payment.json", Data: []byte(benchedSchema)})
+	fact, err := known{}.Lookup(b.Context(), facts.Key{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	original, err := jsonx.Parse(fact.JSON, jsonx.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, size := range benchedSizes {
+		body := paymentOf(size.bytes)
+		b.Run(size.name, func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			start := processor(b)
+			for b.Loop() {
+				x := inspection{contract: set.contracts[0], request: &Request{Agent: "a"}, body: body, original: original, result: new(Result)}
+				for _, run := range []func(*inspection, context.Context) *Refusal{(*inspection).parse, (*inspection).checkSchema, (*inspection).checkRules} {
+					if refusal := run(&x, b.Context()); refusal != nil {
+						b.Fatalf("%+v", refusal)
+					}
+				}
+			}
+			took := (processor(b) - start) / time.Duration(b.N)
+			b.ReportMetric(float64(took.Nanoseconds()), "cpu-ns/op")
+			if *holdSpeed && took > size.most {
+				b.Errorf("%v of CPU, more than %v", took, size.most)
+			}
+		})
+	}
+}
+
+// BenchmarkSchema holds a body to its schema, by its shape and as where it has none.
+func BenchmarkSchema(b *testing.B) {
+	shaped := compiled(b, benchedSchema)
+	for name, s := range map[string]*schema{"shape": shaped, "validator": {validator: shaped.validator}} {
+		for _, size := range benchedSizes {
+			v := parsed(b, string(paymentOf(size.bytes)))
+			b.Run(name+"/"+size.name, func(b *testing.B) {
+				b.ReportAllocs()
+				start := processor(b)
+				for b.Loop() {
+					if _, err := validate(s, v); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64((processor(b)-start).Nanoseconds())/float64(b.N), "cpu-ns/op")
+			})
+		}
+	}
+}
+
+// BenchmarkInspect takes a body through all of its inspection: reading, parse,
+// schema, its fact, five rules and its identifier.
 func BenchmarkInspect(b *testing.B) {
 	set := load(b, benched, File{Path: "payment.json", Data: []byte(benchedSchema)})
 	i := newInspector()
 	i.Facts = known{}
-	for name, size := range map[string]int{"1KiB": 1 << 10, "1MiB": 1 << 20} {
-		body := paymentOf(size)
-		b.Run(name, func(b *testing.B) {
+	for _, size := range benchedSizes {
+		body := paymentOf(size.bytes)
+		b.Run(size.name, func(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
+			start := processor(b)
 			for b.Loop() {
 				r, err := i.Inspect(context.Background(), set.contracts[0], &Request{Body: bytes.NewReader(body), Length: int64(len(body)), Agent: "a"})
 				if err != nil || r.Refusal != nil {
@@ -74,6 +146,7 @@ func BenchmarkInspect(b *testing.B) {
 				}
 				r.Release()
 			}
+			b.ReportMetric(float64((processor(b)-start).Nanoseconds())/float64(b.N), "cpu-ns/op")
 		})
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/signet-egress/signet/internal/jsonx"
@@ -225,7 +224,7 @@ func (c *compiler) uses(p []string) {
 	}
 }
 
-func (c *compiler) schema(n *yaml.Node, what string) *jsonschema.Schema {
+func (c *compiler) schema(n *yaml.Node, what string) *schema {
 	name := c.Text(n, what)
 	if name == "" {
 		return nil
@@ -235,7 +234,7 @@ func (c *compiler) schema(n *yaml.Node, what string) *jsonschema.Schema {
 		c.Complain(n, "%s: %v", what, err)
 		return nil
 	}
-	c.names = append(c.names, memberNames(s)...)
+	c.names = append(c.names, memberNames(s.validator)...)
 	return s
 }
 

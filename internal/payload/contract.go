@@ -8,8 +8,6 @@ package payload
 import (
 	"time"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"github.com/signet-egress/signet/internal/jsonx"
 	"github.com/signet-egress/signet/internal/policy"
 	"github.com/signet-egress/signet/invariants"
@@ -26,8 +24,8 @@ type Contract struct {
 	limit        int  // bytes; 0: that of the process
 	options      jsonx.Options
 	embedded     []jsonx.Pattern
-	schema       *jsonschema.Schema // of the body as it came, repaired; nil: none
-	targetSchema *jsonschema.Schema // of the body as it leaves
+	schema       *schema // of the body as it came, repaired; nil: none
+	targetSchema *schema // of the body as it leaves
 	repair       Repairs
 	original     *origin // nil: the body as it came
 	transform    []assignment

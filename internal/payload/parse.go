@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"github.com/signet-egress/signet/internal/jsonx"
 	"github.com/signet-egress/signet/internal/policy"
 )
@@ -66,7 +64,7 @@ func isJSON(kind string) bool {
 	return suffixed && !strings.HasPrefix(family, "multipart/") && !strings.Contains(family, "urlencoded")
 }
 
-func (x *inspection) validate(s *jsonschema.Schema) *Refusal {
+func (x *inspection) validate(s *schema) *Refusal {
 	if detail, err := validate(s, x.document.seen); err != nil {
 		return refuse(policy.SchemaInvalid, detail, err)
 	}

@@ -27,8 +27,14 @@ const schemaBase = "policy:///"
 // a reference leads to another file of the directory, or is an error.
 type schemas struct {
 	compiler *jsonschema.Compiler
-	compiled map[string]*jsonschema.Schema
+	compiled map[string]*schema
 	known    map[string]bool // names of files
+}
+
+// schema is one compiled schema.
+type schema struct {
+	validator *jsonschema.Schema
+	shape     *shape // nil: none
 }
 
 // noLoader refuses what is not in the directory.
@@ -42,7 +48,7 @@ func (noLoader) Load(url string) (any, error) {
 // newSchemas takes the *.json files of a policy directory. The errors are one a
 // file that is no schema.
 func newSchemas(files []File) (*schemas, []error) {
-	s := &schemas{compiler: jsonschema.NewCompiler(), compiled: make(map[string]*jsonschema.Schema), known: make(map[string]bool)}
+	s := &schemas{compiler: jsonschema.NewCompiler(), compiled: make(map[string]*schema), known: make(map[string]bool)}
 	s.compiler.DefaultDraft(jsonschema.Draft2020)
 	s.compiler.AssertFormat()
 	s.compiler.UseLoader(noLoader{})
@@ -75,7 +81,7 @@ func (s *schemas) add(f File) error {
 }
 
 // compile is the schema of a file.
-func (s *schemas) compile(name string) (*jsonschema.Schema, error) {
+func (s *schemas) compile(name string) (*schema, error) {
 	if c := s.compiled[name]; c != nil {
 		return c, nil
 	}
@@ -86,8 +92,8 @@ func (s *schemas) compile(name string) (*jsonschema.Schema, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is not a schema: %w", name, err)
 	}
-	s.compiled[name] = c
-	return c, nil
+	s.compiled[name] = &schema{validator: c, shape: shapeOf(c)}
+	return s.compiled[name], nil
 }
 
 // memberNames are the names of members that a schema speaks of, which are names
@@ -155,8 +161,11 @@ const mostMistakes = 5
 
 // validate returns what a document has wrong, for the agent, and where and by
 // which keyword, for logs: values are the agent's alone.
-func validate(s *jsonschema.Schema, v *jsonx.Value) (detail string, where error) {
-	err := s.Validate(schemaValue(v))
+func validate(s *schema, v *jsonx.Value) (detail string, where error) {
+	if s.shape != nil && s.shape.accepts(v) {
+		return "", nil
+	}
+	err := s.validator.Validate(schemaValue(v))
 	if err == nil {
 		return "", nil
 	}
