@@ -155,8 +155,8 @@ func (*Server) check(r *api.EnrollRequest) (*x509.CertificateRequest, ed25519.Pu
 	if err != nil || id.Version() != 7 || id.String() != r.GetChainId() {
 		return nil, nil, errors.New("chain_id is not a UUIDv7 in lower case")
 	}
-	if n := len(r.GetAgent()); n < 1 || n > 64 {
-		return nil, nil, errors.New("agent has 1 to 64 bytes")
+	if n := len(r.GetAgent()); n < 1 || n > 64 || strings.ContainsRune(r.GetAgent(), 0) {
+		return nil, nil, errors.New("agent has 1 to 64 bytes, none of which is 0")
 	}
 	pub, err := receipts.ParsePublicKey(r.GetPublicKey())
 	if err != nil {

@@ -201,6 +201,7 @@ func TestEnrollRefuses(t *testing.T) {
 		"in upper case":      {func(r *api.EnrollRequest) { r.ChainId = strings.ToUpper(r.ChainId) }, codes.InvalidArgument, "lower case"},
 		"no agent":           {func(r *api.EnrollRequest) { r.Agent = "" }, codes.InvalidArgument, "agent"},
 		"a long agent":       {func(r *api.EnrollRequest) { r.Agent = strings.Repeat("a", 65) }, codes.InvalidArgument, "agent"},
+		"a NUL in the agent": {func(r *api.EnrollRequest) { r.Agent = "a\x00" }, codes.InvalidArgument, "agent"},
 		"no key":             {func(r *api.EnrollRequest) { r.PublicKey = nil }, codes.InvalidArgument, "key"},
 		"a small-order key":  {func(r *api.EnrollRequest) { r.PublicKey = make([]byte, 32) }, codes.InvalidArgument, "key"},
 		"no proof":           {func(r *api.EnrollRequest) { r.Proof = nil }, codes.InvalidArgument, "proof"},

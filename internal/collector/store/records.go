@@ -67,7 +67,7 @@ func NewRecord(r receipts.Record, line []byte, received time.Time) Record {
 		return row
 	}
 	row.ReceiptID, row.TraceID, row.Hop = receipt.ReceiptID, receipt.TraceID, receipt.Hop
-	row.Agent, row.Outcome, row.Reason = findable(receipt.Agent), receipt.Outcome, receipt.Policy.Reason
+	row.Agent, row.Outcome, row.Reason = Findable(receipt.Agent), receipt.Outcome, receipt.Policy.Reason
 	row.Count, row.VEX, row.FU, row.Internal = receipt.Count, receipt.Usage.VEX, receipt.Usage.FU, receipt.Internal
 	if d := receipt.Detail; d != nil {
 		row.readDetail(d)
@@ -77,7 +77,7 @@ func NewRecord(r receipts.Record, line []byte, received time.Time) Record {
 
 func (r *Record) readDetail(d *receipts.Detail) {
 	if d.Request != nil {
-		r.Host = findable(d.Request.Host)
+		r.Host = Findable(d.Request.Host)
 		r.BytesUp += deref(d.Request.Size)
 	}
 	if d.Forwarded != nil {
@@ -86,15 +86,13 @@ func (r *Record) readDetail(d *receipts.Detail) {
 	}
 }
 
-// findable is what a text that an agent chose is found by: without NUL, which a
-// database may not take, and no longer than an index does. The line has it whole.
-func findable(s string) string {
+// Findable is what a text that an agent chose is found by: without NUL and what is
+// no UTF-8, which a database may not take, and no longer than an index does. The
+// line has it whole.
+func Findable(s string) string {
 	const most = 255 // a name in DNS has no more (RFC 1035 section 2.3.4)
 	s = strings.ReplaceAll(s, "\x00", "\uFFFD")
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "")
+	return strings.ToValidUTF8(s[:min(len(s), most)], "")
 }
 
 func deref(n *int64) int64 {

@@ -3,6 +3,8 @@ package relation
 import (
 	"strconv"
 	"strings"
+
+	"github.com/signet-egress/signet/internal/collector/store"
 )
 
 // where builds a condition whose values are parameters. The texts are constants
@@ -24,8 +26,12 @@ func (w *where) and(condition string, value any) {
 // text adds text as it is.
 func (w *where) text(text string) { w.b.WriteString(text) }
 
-// bind makes a value a parameter and returns its name.
+// bind makes a value a parameter and returns its name. A text is what records are
+// found by, so that whatever is asked for can be asked of a database.
 func (w *where) bind(value any) string {
+	if text, ok := value.(string); ok {
+		value = store.Findable(text)
+	}
 	w.args = append(w.args, value)
 	return "$" + strconv.Itoa(len(w.args))
 }

@@ -244,4 +244,11 @@ func testForeignText(t *testing.T, s store.Store) {
 			t.Errorf("host %.20q is not found", hosts[i])
 		}
 	}
+	// What no record can say finds nothing, and is no fault of the store's.
+	for _, text := range []string{"a\x00", "\xff", "\x00"} {
+		page := get(s.Receipts(t.Context(), "acme", store.ReceiptQuery{Trace: text, Host: text, Agent: text, Reason: text}))(t)
+		same(t, "receipts of no text", len(page.Receipts), 0)
+		same(t, "chains of no text", len(get(s.ListChains(t.Context(), "acme", store.ChainQuery{Agent: text}))(t)), 0)
+		same(t, "usage of no text", len(get(s.Rollups(t.Context(), "acme", store.RollupQuery{From: day, To: day.AddDate(1, 0, 0), Agent: text}))(t)), 0)
+	}
 }
