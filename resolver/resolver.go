@@ -155,9 +155,9 @@ func (r *Resolver) entry(ctx context.Context, name string) (*entry, error) {
 		r.observer.Cache(true)
 		return e, nil
 	}
+	r.observer.Cache(false) // before a lookup that could be over first
 	f, err := r.join(name, now)
 	r.mu.Unlock()
-	r.observer.Cache(false)
 	if err != nil {
 		return nil, err
 	}
