@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -35,13 +36,20 @@ const maxSecret = 512
 type Gate struct {
 	tokens  Tokens
 	now     func() time.Time
-	limiter *limiter
+	limiter *limiter // of tokens
+	refused *limiter // of addresses
 }
+
+// Attempts of one address with tokens that are not valid.
+const (
+	refusedPerSecond = 1
+	refusedBurst     = 30
+)
 
 // NewGate returns a Gate that lets each token make perSecond requests a second,
 // with bursts of burst.
 func NewGate(tokens Tokens, now func() time.Time, perSecond, burst int) *Gate {
-	return &Gate{tokens: tokens, now: now, limiter: newLimiter(perSecond, burst)}
+	return &Gate{tokens: tokens, now: now, limiter: newLimiter(perSecond, burst), refused: newLimiter(refusedPerSecond, refusedBurst)}
 }
 
 // Bearer is the token of an Authorization header (RFC 6750, section 2.1), or
@@ -86,6 +94,18 @@ func (g *Gate) ByDigest(ctx context.Context, digest [32]byte) (store.Token, erro
 // about the store.
 func Refused(err error) bool {
 	return errors.Is(err, ErrMissing) || errors.Is(err, ErrUnknown) || errors.Is(err, ErrEnded)
+}
+
+// Refuse takes an attempt from the budget of who is at an address ("HOST:PORT") and
+// had no valid token. Where there is none left, that need not be logged any more.
+// Valid tokens are let in all the same: the address may be a proxy's, of which
+// one client must not shut the others out.
+func (g *Gate) Refuse(remote string) (retry time.Duration, ok bool) {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		host = remote
+	}
+	return g.refused.take(host, g.now())
 }
 
 // Allow takes one request of a token's from its budget. Where there is none left

@@ -7,12 +7,11 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxLimiters bounds the table of budgets. Tokens are made by an operator, so it
-// is reached by accident only; the table then starts again, which lets each token
-// have one more burst.
+// maxLimiters bounds the table of budgets. Where it is full the table starts again,
+// which lets each token, or address, have one more burst.
 const maxLimiters = 10_000
 
-// limiter holds a budget of requests for each token.
+// limiter holds a budget of requests for each token, or address.
 type limiter struct {
 	perSecond rate.Limit
 	burst     int

@@ -172,6 +172,18 @@ func TestTokensHaveABudget(t *testing.T) {
 	w.get("/v1/chains", new(any))
 }
 
+// Who has no valid token is told so for a while; nobody else is shut out.
+func TestFailuresHaveABudget(t *testing.T) {
+	w := newWorld(t)
+	for range 30 {
+		w.wantProblem("/v1/chains", "guess", http.StatusUnauthorized)
+	}
+	w.wantProblem("/v1/chains", "guess", http.StatusTooManyRequests)
+	w.get("/v1/chains", new(any))
+	w.now = w.now.Add(time.Second)
+	w.wantProblem("/v1/chains", "guess", http.StatusUnauthorized)
+}
+
 // Every parameter of every endpoint takes what an attacker would send: it is
 // answered as nothing found or as refused, and never by a failure.
 func TestParametersAreNoSQL(t *testing.T) {

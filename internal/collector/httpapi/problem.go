@@ -55,6 +55,9 @@ func (a *API) admit(scope store.Scope, w http.ResponseWriter, r *request) error 
 	}
 	switch {
 	case access.Refused(err):
+		if wait, ok := a.Gate.Refuse(r.RemoteAddr); !ok {
+			return &Problem{Status: http.StatusTooManyRequests, Detail: "too many requests without a valid token", retry: wait, err: err}
+		}
 		w.Header().Set("WWW-Authenticate", `Bearer realm="signet"`)
 		return &Problem{Status: http.StatusUnauthorized, Detail: "a valid bearer token is needed; signet-collector tenant token makes one", err: err}
 	case err != nil:

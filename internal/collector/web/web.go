@@ -171,6 +171,10 @@ func (w *Web) login(rw http.ResponseWriter, r *http.Request) {
 	token, err := w.Gate.Authenticate(r.Context(), r.PostFormValue("token"))
 	switch {
 	case access.Refused(err):
+		if wait, ok := w.Gate.Refuse(r.RemoteAddr); !ok {
+			err = &httpapi.Problem{Status: http.StatusTooManyRequests, Detail: "Too many logins have failed; try again in " + max(wait, time.Second).Round(time.Second).String() + "."}
+			break
+		}
 		w.Logger.Warn("login refused", "remote", r.RemoteAddr, "error", err.Error())
 		err = w.pages.render(rw, http.StatusUnauthorized, "login", w.frame(nil, "Log in", "This token is not known, or has ended."))
 	case err == nil:
