@@ -215,6 +215,21 @@ func TestSessionsEnd(t *testing.T) {
 }
 
 // What changes something is refused where another site asks for it.
+func TestFailedLoginsHaveABudget(t *testing.T) {
+	s := newSite(t)
+	v := s.visitor(t)
+	for i := range 31 {
+		want := http.StatusUnauthorized
+		if i == 30 {
+			want = http.StatusTooManyRequests
+		}
+		if resp, _ := v.post("/login", url.Values{"token": {"guess"}}); resp.StatusCode != want {
+			t.Fatalf("failed login %d: %s", i+1, resp.Status)
+		}
+	}
+	v.login("acme-token")
+}
+
 func TestOtherSitesCannotAsk(t *testing.T) {
 	s := newSite(t)
 	s.traffic("acme")
