@@ -262,6 +262,21 @@ func TestSchema(t *testing.T) {
 	}
 }
 
+// What is wrong is told in one order, by place, whatever order it is found in.
+func TestSchemaMistakesHaveAnOrder(t *testing.T) {
+	schema := File{Path: "s.json", Data: []byte(`{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object","additionalProperties":false,
+		"properties":{"a":{"type":"number"},"b":{"type":"number"},"c":{"type":"number"}}}`)}
+	set := load(t, "  - {name: c, on: {hosts: [bank.test]}, schema: s.json}\n", schema)
+	want := "/a: got string, want number; /b: got string, want number; /c: got string, want number; " +
+		"the body: additional properties 'x', 'y', 'z' not allowed"
+	for range 20 {
+		r := inspect(t, newInspector(), set, Request{}, `{"z":1,"c":"3","y":1,"b":"2","x":1,"a":"1"}`)
+		if r.Refusal == nil || r.Refusal.Detail != want {
+			t.Fatalf("got %+v, want %q", r.Refusal, want)
+		}
+	}
+}
+
 // A member that a schema speaks of has no other beside it that differs in case
 // alone, which a reader that ignores case would take for it.
 func TestSchemasNamesHaveOneCase(t *testing.T) {

@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -173,19 +174,34 @@ func validate(s *schema, v *jsonx.Value) (detail string, where error) {
 	if !errors.As(err, &invalid) {
 		return "the body could not be held against the schema", err
 	}
-	var details, places []string
+	mistakes := mistakesIn(invalid)
+	details, places := make([]string, len(mistakes)), make([]string, len(mistakes))
 	printer := message.NewPrinter(language.English)
-	eachMistake(invalid, func(e *jsonschema.ValidationError) {
-		if len(details) < mostMistakes {
-			at := jsonx.Pointer(e.InstanceLocation).String()
-			if at == "" {
-				at = "the body"
-			}
-			details = append(details, at+": "+mistake(e.ErrorKind, printer))
-			places = append(places, at+" ("+strings.Join(e.ErrorKind.KeywordPath(), "/")+")")
-		}
-	})
+	for i, m := range mistakes {
+		details[i] = m.at + ": " + mistake(m.kind, printer)
+		places[i] = m.at + " (" + m.keyword + ")"
+	}
 	return strings.Join(details, "; "), errors.New("schema: " + strings.Join(places, ", "))
+}
+
+// misfit is a value that a keyword does not take.
+type misfit struct {
+	at, keyword string
+	kind        jsonschema.ErrorKind
+}
+
+// mistakesIn are the first of all that is wrong, by place and keyword: the
+// validator finds members in no order.
+func mistakesIn(e *jsonschema.ValidationError) []misfit {
+	var found []misfit
+	eachMistake(e, func(e *jsonschema.ValidationError) {
+		at := cmp.Or(jsonx.Pointer(e.InstanceLocation).String(), "the body")
+		found = append(found, misfit{at, strings.Join(e.ErrorKind.KeywordPath(), "/"), e.ErrorKind})
+	})
+	slices.SortFunc(found, func(a, b misfit) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.keyword, b.keyword))
+	})
+	return found[:min(len(found), mostMistakes)]
 }
 
 // mistake says what is wrong; numbers as they are, which the validator would show
@@ -202,6 +218,8 @@ func mistake(k jsonschema.ErrorKind, printer *message.Printer) string {
 		return outside("exclusiveMaximum", k.Got, k.Want)
 	case *kind.MultipleOf:
 		return outside("multipleOf", k.Got, k.Want)
+	case *kind.AdditionalProperties:
+		slices.Sort(k.Properties)
 	}
 	return k.LocalizedString(printer)
 }
