@@ -56,7 +56,7 @@ var plan = map[string]room{
 	},
 	"proxy/framing": {own: []string{"internal/policy"}, outside: []string{"net", "os", "os/exec", "syscall"}},
 	"proxy/mitm": {
-		own:     []string{"internal/durable"},
+		own:     []string{"internal/durable", "internal/keyfile"},
 		modules: []string{"golang.org/x/sync", "golang.org/x/time/rate"},
 	},
 
@@ -115,7 +115,7 @@ var plan = map[string]room{
 		outside: []string{"net", "net/http", "os", "os/exec", "syscall"},
 	},
 	"receipts/journal": {
-		own:     []string{"internal/boltfile", "internal/durable", "receipts", "receipts/checkpoint"},
+		own:     []string{"internal/boltfile", "internal/durable", "internal/keyfile", "receipts", "receipts/checkpoint"},
 		modules: []string{"github.com/google/uuid", "go.etcd.io/bbolt", "golang.org/x/sys/unix"},
 		outside: []string{"net", "net/http"},
 	},
@@ -142,7 +142,7 @@ var plan = map[string]room{
 	"internal/collector": {
 		own: []string{
 			"internal/api", "internal/collector/access", "internal/collector/audit", "internal/collector/enrol", "internal/collector/httpapi", "internal/collector/ingest", "internal/collector/merkle",
-			"internal/collector/pki", "internal/collector/store", "internal/collector/store/postgres", "internal/collector/store/sqlite", "internal/collector/web", "internal/durable", "internal/metrics",
+			"internal/collector/pki", "internal/collector/store", "internal/collector/store/postgres", "internal/collector/store/sqlite", "internal/collector/web", "internal/keyfile", "internal/metrics",
 		},
 		modules: []string{"golang.org/x/sync", "google.golang.org/grpc"},
 		tests:   []string{"github.com/klauspost/compress/zstd", "internal/testkit/chains", "receipts"},
@@ -180,7 +180,7 @@ var plan = map[string]room{
 			"internal/collector/audit", "internal/collector/merkle", "internal/collector/store/sqlite", "internal/testkit/chains", "receipts/bundle", "github.com/chromedp",
 		},
 	},
-	"internal/collector/pki": {own: []string{"internal/durable"}},
+	"internal/collector/pki": {own: []string{"internal/durable", "internal/keyfile"}},
 	"internal/collector/store": {
 		own:     []string{"receipts"},
 		outside: []string{"database/sql", "net", "net/http", "os"},
@@ -215,6 +215,10 @@ var plan = map[string]room{
 	},
 	"internal/durable": {
 		modules: []string{"golang.org/x/sys/unix"},
+		outside: []string{"net", "net/http"},
+	},
+	"internal/keyfile": {
+		own:     []string{"internal/durable"},
 		outside: []string{"net", "net/http"},
 	},
 	"internal/strictyaml": {

@@ -13,7 +13,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,6 +20,7 @@ import (
 	"time"
 
 	"github.com/signet-egress/signet/internal/durable"
+	"github.com/signet-egress/signet/internal/keyfile"
 )
 
 const (
@@ -30,13 +30,6 @@ const (
 	organization = "Signet"
 
 	rootCert, rootKey = "ca.pem", "ca.key"
-)
-
-// The mode bits that a key must not have. An operator's key may be readable by
-// its group: a mounted Kubernetes secret is, for a process that is not root.
-const (
-	ownerOnly    fs.FileMode = 0o077
-	ownerOrGroup fs.FileMode = 0o037
 )
 
 // root is the CA that clients trust: ours, or the operator's. It is immutable.
@@ -52,14 +45,14 @@ type root struct {
 func openRoot(o Options, now time.Time) (*root, error) {
 	switch {
 	case o.CertFile != "" && o.KeyFile != "":
-		return loadRoot(o.CertFile, o.KeyFile, ownerOrGroup, now)
+		return loadRoot(o.CertFile, o.KeyFile, keyfile.OwnerAndGroup, now)
 	case o.CertFile != o.KeyFile:
 		return nil, errors.New("interception CA: the certificate's file and the key's file must be given together")
 	}
 	if err := makeRoot(o.Dir, now); err != nil {
 		return nil, fmt.Errorf("make the interception CA in %s: %w", o.Dir, err)
 	}
-	return loadRoot(filepath.Join(o.Dir, rootCert), filepath.Join(o.Dir, rootKey), ownerOnly, now)
+	return loadRoot(filepath.Join(o.Dir, rootCert), filepath.Join(o.Dir, rootKey), keyfile.Owner, now)
 }
 
 // makeRoot writes ca.key and ca.pem where there is no ca.pem. The key is durable
@@ -101,7 +94,7 @@ func makeRoot(dir string, now time.Time) error {
 
 // keyFor reads the root's key, or makes it.
 func keyFor(file string) (crypto.Signer, error) {
-	data, err := readKey(file, ownerOnly)
+	data, err := keyfile.Read(file, keyfile.Owner)
 	if err == nil {
 		return parseKey(file, data)
 	}
@@ -112,11 +105,7 @@ func keyFor(file string) (crypto.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("generate a key: %w", err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, fmt.Errorf("encode the key: %w", err)
-	}
-	return key, durable.CreateFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
+	return key, keyfile.Create(file, key)
 }
 
 func parseKey(file string, data []byte) (crypto.Signer, error) {
@@ -135,14 +124,13 @@ func parseKey(file string, data []byte) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// loadRoot reads a CA and checks that it can issue intermediates. The key's mode
-// must have none of the bits of forbidden.
-func loadRoot(certFile, keyFile string, forbidden fs.FileMode, now time.Time) (*root, error) {
+// loadRoot reads a CA and checks that it can issue intermediates.
+func loadRoot(certFile, keyFile string, readers keyfile.Readers, now time.Time) (*root, error) {
 	certPEM, err := os.ReadFile(certFile)
 	if err != nil {
 		return nil, fmt.Errorf("read the interception CA: %w", err)
 	}
-	keyPEM, err := readKey(keyFile, forbidden)
+	keyPEM, err := keyfile.Read(keyFile, readers)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("interception CA in %s lacks its key: %w: restore it from a backup, "+
 			"or remove the certificate too and have every client trust the new ca.pem", certFile, err)
@@ -164,22 +152,6 @@ func loadRoot(certFile, keyFile string, forbidden fs.FileMode, now time.Time) (*
 		r.sent = r.chain
 	}
 	return r, r.usable(now)
-}
-
-func readKey(name string, forbidden fs.FileMode) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if perm := info.Mode().Perm(); perm&forbidden != 0 {
-		return nil, fmt.Errorf("%s has mode %04o, so that others than its owner can use it: chmod 600 %s", name, perm, name)
-	}
-	return io.ReadAll(f)
 }
 
 // usable says why no intermediate can be issued at this time, if so.

@@ -2,25 +2,19 @@ package journal
 
 import (
 	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/signet-egress/signet/internal/durable"
+	"github.com/signet-egress/signet/internal/keyfile"
 	"github.com/signet-egress/signet/receipts"
 )
 
 const keyName = "key.pem"
-
-// maxKeyFile bounds what is read of a key file; an Ed25519 key takes 119 bytes.
-const maxKeyFile = 64 << 10
 
 // KeyFile is where a chain's signing key is kept. While the key is rotated the
 // next one stands in a file beside it.
@@ -45,10 +39,10 @@ func OpenKey(dir, file string) (*KeyFile, error) {
 		f.path = filepath.Join(dir, keyName)
 	}
 	var err error
-	if f.Key, err = ReadKey(f.path); err != nil {
+	if f.Key, err = keyfile.Ed25519(f.path, keyfile.Owner); err != nil {
 		return nil, err
 	}
-	f.Next, err = ReadKey(f.nextPath())
+	f.Next, err = keyfile.Ed25519(f.nextPath(), keyfile.Owner)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -71,7 +65,7 @@ func LoadKey(dir, file string) (f *KeyFile, created bool, err error) {
 	case !errors.Is(statErr, fs.ErrNotExist):
 		return nil, false, fmt.Errorf("signing key: %w", statErr)
 	}
-	key, err := makeKey(path)
+	key, err := keyfile.MakeEd25519(path)
 	if err != nil {
 		return nil, false, err
 	}
@@ -93,7 +87,7 @@ func (f *KeyFile) nextPath() string {
 // start read file.
 func (f *KeyFile) Rotate(j *Journal, file string) (*receipts.Event, error) {
 	if file != "" {
-		next, err := ReadKey(file)
+		next, err := keyfile.Ed25519(file, keyfile.Owner)
 		if err != nil {
 			return nil, err
 		}
@@ -120,7 +114,7 @@ func (f *KeyFile) stage() error {
 		return fmt.Errorf("signing key %s is a link, as secret stores make them: put a new key there by another name, and name its file to the rotation", f.path)
 	}
 	var err error
-	f.Next, err = makeKey(f.nextPath())
+	f.Next, err = keyfile.MakeEd25519(f.nextPath())
 	return err
 }
 
@@ -135,69 +129,4 @@ func (f *KeyFile) Settle(kid string) error {
 	}
 	f.Key, f.Next = f.Next, nil
 	return durable.SyncDir(filepath.Dir(f.path))
-}
-
-// ReadKey reads an Ed25519 private key, PKCS#8 in PEM, from a file that only its
-// owner may read.
-func ReadKey(path string) (ed25519.PrivateKey, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("signing key: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("signing key: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("signing key %s: not a regular file", path)
-	}
-	if perm := info.Mode().Perm(); perm&0o077 != 0 {
-		return nil, fmt.Errorf("signing key %s: mode %#o lets others than its owner use it: chmod 600 it, "+
-			"and replace the key if somebody may have read it", path, perm)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
-	if err != nil {
-		return nil, fmt.Errorf("signing key: %w", err)
-	}
-	key, err := parseKey(data)
-	if err != nil {
-		return nil, fmt.Errorf("signing key %s: %w: want an Ed25519 private key, PKCS#8 in PEM, as `openssl genpkey -algorithm ed25519` makes it", path, err)
-	}
-	return key, nil
-}
-
-func parseKey(data []byte) (ed25519.PrivateKey, error) {
-	block, _ := pem.Decode(data)
-	if block == nil || block.Type != "PRIVATE KEY" {
-		return nil, errors.New(`no "PRIVATE KEY" block`)
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, err
-	}
-	key, ok := parsed.(ed25519.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("a %T", parsed)
-	}
-	return key, nil
-}
-
-func makeKey(path string) (ed25519.PrivateKey, error) {
-	_, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("make signing key: %w", err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, fmt.Errorf("make signing key: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("make signing key: %w", err)
-	}
-	data := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	if err := durable.CreateFile(path, data, 0o600); err != nil {
-		return nil, fmt.Errorf("make signing key: %w", err)
-	}
-	return key, nil
 }

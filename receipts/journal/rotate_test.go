@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/signet-egress/signet/internal/keyfile"
 	"github.com/signet-egress/signet/receipts"
 )
 
@@ -46,7 +47,7 @@ func TestRotate(t *testing.T) {
 	if keys := j.Keys(); len(keys) != 2 || keys[0].ToSeq != change.Chain.Seq || keys[1].FromSeq != change.Chain.Seq+1 {
 		t.Errorf("the keys are %+v", keys)
 	}
-	onDisk, err := ReadKey(filepath.Join(dir, keyName))
+	onDisk, err := keyfile.Ed25519(filepath.Join(dir, keyName), keyfile.Owner)
 	if err != nil || !onDisk.Equal(key.Key) {
 		t.Errorf("key.pem does not hold the new key: %v", err)
 	}
@@ -220,7 +221,7 @@ func TestRotateRefuses(t *testing.T) {
 		t.Errorf("a linked key: %v", err)
 	}
 	other := filepath.Join(dir, "other.pem")
-	if _, err := makeKey(other); err != nil {
+	if _, err := keyfile.MakeEd25519(other); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := key.Rotate(j, other); err != nil {

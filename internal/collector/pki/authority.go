@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/signet-egress/signet/internal/durable"
+	"github.com/signet-egress/signet/internal/keyfile"
 )
 
 // How long certificates are valid. The root is in the configuration of every
@@ -48,7 +49,7 @@ func LoadAuthority(certFile, keyFile string) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("collector CA: %w", err)
 	}
-	keyPEM, err := os.ReadFile(keyFile)
+	keyPEM, err := keyfile.Read(keyFile, keyfile.OwnerAndGroup)
 	if err != nil {
 		return nil, fmt.Errorf("collector CA: %w", err)
 	}
@@ -80,11 +81,7 @@ func makeAuthority(certFile, keyFile string) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, fmt.Errorf("make the collector CA: %w", err)
-	}
-	if err := durable.CreateFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+	if err := keyfile.Create(keyFile, key); err != nil {
 		return nil, fmt.Errorf("make the collector CA: %w", err)
 	}
 	a := &Authority{cert: cert, key: key}
