@@ -26,9 +26,8 @@ type pinnedKey struct {
 // be one that DecodeKey accepts and that its kid, if it has one, is the RFC 7638
 // thumbprint of. A key with the member validity, a list of Validity, signs
 // nothing outside of what it lists. A key that stands in the set twice may sign
-// what either says, so that the sets of several sidecars can be put together. A
-// private key is an error, so that it is noticed, and so is a set with no key to
-// verify with.
+// what either says. A private key is an error, so that it is noticed, and so is a
+// set with no key to verify with.
 func ParseJWKS(data []byte) (*KeySet, error) {
 	var doc struct {
 		Keys []jwk `json:"keys"`
@@ -49,6 +48,30 @@ func ParseJWKS(data []byte) (*KeySet, error) {
 		return nil, errors.New("read a JWKS: it holds no Ed25519 key (kty OKP, crv Ed25519)")
 	}
 	return set, nil
+}
+
+// Union is a set with the keys of several, each of which may sign what any of
+// them says: those of several sidecars, or of a sidecar and a collector.
+func Union(sets ...*KeySet) *KeySet {
+	all := &KeySet{byKID: make(map[string]pinnedKey)}
+	for _, set := range sets {
+		for kid, key := range set.byKID {
+			all.put(kid, key)
+		}
+	}
+	return all
+}
+
+// put takes a key in, beside what is there of it.
+func (s *KeySet) put(kid string, key pinnedKey) {
+	if before, twice := s.byKID[kid]; twice {
+		if before.valid == nil || key.valid == nil {
+			key.valid = nil
+		} else {
+			key.valid = slices.Concat(before.valid, key.valid)
+		}
+	}
+	s.byKID[kid] = key
 }
 
 type jwk struct {
@@ -81,13 +104,7 @@ func (s *KeySet) add(k *jwk) error {
 			return fmt.Errorf(".validity[%d].%w", i, err)
 		}
 	}
-	before, twice := s.byKID[kid]
-	if twice && (before.valid == nil || k.Validity == nil) {
-		k.Validity = nil
-	} else {
-		k.Validity = append(before.valid, k.Validity...)
-	}
-	s.byKID[kid] = pinnedKey{pub: pub, valid: k.Validity}
+	s.put(kid, pinnedKey{pub: pub, valid: k.Validity})
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gowebpki/jcs"
 )
@@ -54,6 +55,33 @@ func TestParseJWKS(t *testing.T) {
 		if tt.says == "" && err != nil || tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says)) {
 			t.Errorf("%s: got %v, want %q", tt.name, err, tt.says)
 		}
+	}
+}
+
+// A key of several sets may sign what any of them says, and no set is changed.
+func TestUnion(t *testing.T) {
+	begin := time.Date(2026, 11, 23, 3, 4, 5, 0, time.UTC)
+	first, second := chainKey(1), chainKey(1)
+	first.Validity = Validity{Chain: testChain, FromSeq: 1, ToSeq: 4, From: begin}
+	second.Validity = Validity{Chain: testChain, FromSeq: 9, From: begin}
+	parse := func(keys ...ChainKey) *KeySet {
+		set, err := ParseJWKS(JWKS(keys...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return set
+	}
+	one, two, unbounded, other := parse(first), parse(second), parse(chainKey(1)), parse(chainKey(2))
+	if keys := Union(one, two, other).Keys(); len(keys) != 3 {
+		t.Errorf("two validities and another key are %v", keys)
+	}
+	for _, set := range []*KeySet{Union(one, unbounded), Union(unbounded, one)} {
+		if keys := set.Keys(); len(keys) != 1 || keys[0].Validity != (Validity{}) {
+			t.Errorf("a key with bounds and without is %v", keys)
+		}
+	}
+	if keys := one.Keys(); len(keys) != 1 || keys[0].ToSeq != 4 {
+		t.Errorf("a set became %v", keys)
 	}
 }
 

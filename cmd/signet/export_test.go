@@ -250,6 +250,7 @@ func TestBothVerifiersOnTheCommandLine(t *testing.T) {
 	cut := file("cut.jsonl", bytes.Join(lines[:5], nil))
 	bundle := file("bundle.zip", signetOut(t, "export", "--data", data))
 	jwks := file("keys.json", signetOut(t, "keys", "export", "--data", data))
+	others := file("others.json", receipts.JWKS(receipts.ChainKey{PublicKey: newEvidence(9).public()}))
 	for _, tt := range []struct {
 		args []string
 		exit int
@@ -260,7 +261,9 @@ func TestBothVerifiersOnTheCommandLine(t *testing.T) {
 		{[]string{"--checkpoints", checkpoints, good}, 0, `"verified":true`},
 		{[]string{"--checkpoints", checkpoints, cut}, 1, `"seq":6,"cause":"truncation"`},
 		{[]string{"--checkpoints", checkpoints, "--jwks", jwks, bundle}, 0, `"verified":true`},
-		{[]string{"--jwks", good, bundle}, 2, ""},
+		{[]string{"--jwks", others, bundle}, 1, `"verified":false`},
+		{[]string{"--jwks", others, "--jwks", jwks, bundle}, 0, `"pinned":true`},
+		{[]string{"--jwks", jwks, "--jwks", good, bundle}, 2, ""},
 		{[]string{"--checkpoints", jwks, bundle}, 2, ""},
 		{[]string{file("empty", nil)}, 2, ""},
 		{[]string{filepath.Join(dir, "nowhere")}, 2, ""},

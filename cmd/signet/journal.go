@@ -29,29 +29,34 @@ func newJournalCommand() *cobra.Command {
 }
 
 func newJournalStatCommand() *cobra.Command {
-	var (
-		source sourceFlags
-		asJSON bool
-	)
-	cmd := &cobra.Command{
+	return newStateCommand(journalStat, &cobra.Command{
 		Use:   "stat",
 		Short: "Show what a sidecar's journal holds, and the disk that it takes",
 		Long: `Show what a sidecar's journal holds: the chain and its head, how many records are
 in the database and in sealed files, what was pruned and what a collector has, and
 the disk that it takes of its budget. A stopped sidecar's journal is read
 directly, a running one is asked through its admin socket.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, named, err := source.load(cmd)
-			if err != nil {
-				return err
-			}
-			st, err := journalStat(cmd.Context(), c, named)
-			if err != nil {
-				return err
-			}
-			return showStat(cmd.OutOrStdout(), &st, asJSON)
-		},
+	})
+}
+
+// newStateCommand completes a command that shows a journal's state as stat gives
+// it.
+func newStateCommand(stat func(context.Context, *config.Config, bool) (journal.Stat, error), cmd *cobra.Command) *cobra.Command {
+	var (
+		source sourceFlags
+		asJSON bool
+	)
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, named, err := source.load(cmd)
+		if err != nil {
+			return err
+		}
+		st, err := stat(cmd.Context(), c, named)
+		if err != nil {
+			return err
+		}
+		return showStat(cmd.OutOrStdout(), &st, asJSON)
 	}
 	source.register(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
@@ -84,11 +89,7 @@ func askStat(ctx context.Context, c *config.Config, named bool, because error, m
 }
 
 func newJournalSealCommand() *cobra.Command {
-	var (
-		source sourceFlags
-		asJSON bool
-	)
-	cmd := &cobra.Command{
+	return newStateCommand(sealJournal, &cobra.Command{
 		Use:   "seal",
 		Short: "Move a sidecar's records into sealed files now",
 		Long: `Move all records but the newest from the database into sealed files, and remove
@@ -96,22 +97,7 @@ what retention no longer asks for, without waiting for the size or the age at
 which a sidecar does so by itself: before a backup, or to see that it works. Then
 show the state, as signet journal stat does. A running sidecar does it without a
 pause.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, named, err := source.load(cmd)
-			if err != nil {
-				return err
-			}
-			st, err := sealJournal(cmd.Context(), c, named)
-			if err != nil {
-				return err
-			}
-			return showStat(cmd.OutOrStdout(), &st, asJSON)
-		},
-	}
-	source.register(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
-	return cmd
+	})
 }
 
 func sealJournal(ctx context.Context, c *config.Config, named bool) (journal.Stat, error) {

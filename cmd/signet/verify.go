@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,9 +19,10 @@ import (
 
 func newVerifyCommand() *cobra.Command {
 	var (
-		jwks, checkpoints string
-		log               logFlags
-		asJSON            bool
+		jwks        []string
+		checkpoints string
+		log         logFlags
+		asJSON      bool
 	)
 	cmd := &cobra.Command{
 		Use:   "verify PATH...",
@@ -54,7 +56,7 @@ and 2 if there is nothing to verify or it cannot be read.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			keys, err := readKeySet(jwks)
+			keys, err := readKeySets(jwks)
 			if err != nil {
 				return exit(exitUnusable, err)
 			}
@@ -73,10 +75,10 @@ and 2 if there is nothing to verify or it cannot be read.`,
 			if err := c.holdChains(); err != nil {
 				return c.refuse(err, asJSON)
 			}
-			return c.report(cmd.OutOrStdout(), jwks, asJSON)
+			return c.report(cmd.OutOrStdout(), strings.Join(jwks, ", "), asJSON)
 		},
 	}
-	cmd.Flags().StringVar(&jwks, "jwks", "", "trust only the keys of this JWKS file, and those that they introduce")
+	cmd.Flags().StringArrayVar(&jwks, "jwks", nil, "trust only the keys of this JWKS file, and those that they introduce; may be given several times")
 	cmd.Flags().StringVar(&checkpoints, "checkpoints", "", "hold the chains against the checkpoints in this file too")
 	cmd.Flags().StringVar(&log.log, "log", "", "want every record in this log: the URL of a collector, or a directory")
 	cmd.Flags().StringVar(&log.key, "log-key", "", "verifier key of the log, as the collector has it at /v1/log/key")
@@ -86,11 +88,22 @@ and 2 if there is nothing to verify or it cannot be read.`,
 	return cmd
 }
 
-// readKeySet reads a JWKS file; "" is none.
-func readKeySet(path string) (*receipts.KeySet, error) {
-	if path == "" {
+// readKeySets reads JWKS files; nil for none.
+func readKeySets(paths []string) (*receipts.KeySet, error) {
+	if len(paths) == 0 {
 		return nil, nil
 	}
+	sets := make([]*receipts.KeySet, len(paths))
+	for i, path := range paths {
+		var err error
+		if sets[i], err = readKeySet(path); err != nil {
+			return nil, err
+		}
+	}
+	return receipts.Union(sets...), nil
+}
+
+func readKeySet(path string) (*receipts.KeySet, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the key set: %w", err)

@@ -513,19 +513,22 @@ def digest(data):
 
 
 class KeySet:
-    """A JWKS: keys by thumbprint, and where in chains each may sign."""
+    """The keys of one or more JWKS, by thumbprint, and where in chains each may sign."""
 
-    def __init__(self, document):
+    def __init__(self):
         self.keys, self.validity = {}, {}
+
+    def read(self, document):
         if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
             raise ValueError("not a JWKS")
-        for key in document["keys"]:
-            if not isinstance(key, dict):
-                raise ValueError("not a JWKS")
-            if key.get("kty") == "OKP" and key.get("crv") == "Ed25519":
-                self.add(key)
-        if not self.keys:
+        if not all(isinstance(key, dict) for key in document["keys"]):
+            raise ValueError("not a JWKS")
+        usable = [key for key in document["keys"] if key.get("kty") == "OKP" and key.get("crv") == "Ed25519"]
+        if not usable:
             raise ValueError("it holds no Ed25519 key")
+        for key in usable:
+            self.add(key)
+        return self
 
     def add(self, key):
         if "d" in key:
@@ -1054,7 +1057,7 @@ class Manifest:
                 for name, value in ("alg", "EdDSA"), ("crv", "Ed25519"), ("kty", "OKP"), ("use", "sig"):
                     hold("keys." + name, key[name], one_of(value))
                 hold("keys.kid", key["kid"], bool)
-            self.keys = KeySet(m["keys"])
+            self.keys = KeySet().read(m["keys"])
             hold("profile", m["profile"], one_of("full", "core"))
             hold("tenant", m["tenant"], bool)
             hold("filter", m.get("filter"), bool)
@@ -1227,20 +1230,22 @@ def answer(path, pinned, notes, as_json):
 def main():
     parser = argparse.ArgumentParser(description="Verify Signet's bundles and records.")
     parser.add_argument("paths", metavar="PATH", nargs="+", help="a bundle, a file of records as JSON lines, or - for standard input")
-    parser.add_argument("--jwks", metavar="FILE", help="trust only the keys of this JWKS, and those that they introduce")
+    parser.add_argument("--jwks", metavar="FILE", action="append", help="trust only the keys of this JWKS, and those that they introduce; may be given several times")
     parser.add_argument("--checkpoints", metavar="FILE", help="hold the chains against the checkpoints in this file too")
     parser.add_argument("--json", action="store_true", help="write one object for each PATH")
     options = parser.parse_args()
-    pinned, notes = None, []
+    pinned, notes = KeySet() if options.jwks else None, []
+    path = options.checkpoints
     try:
-        if options.jwks:
-            with open(options.jwks, "rb") as stream:
-                pinned = KeySet(json.load(stream))
+        for path in options.jwks or []:
+            with open(path, "rb") as stream:
+                pinned.read(json.load(stream))
         if options.checkpoints:
-            with open(options.checkpoints, encoding="utf-8", newline="") as stream:
+            path = options.checkpoints
+            with open(path, encoding="utf-8", newline="") as stream:
                 notes = read_notes(stream.read())
     except (OSError, ValueError, KeyError, TypeError) as error:
-        print(f"{options.jwks or options.checkpoints}: {error}", file=sys.stderr)
+        print(f"{path}: {error}", file=sys.stderr)
         return 2
     return max(answer(path, pinned, notes, options.json) for path in options.paths)
 
