@@ -73,15 +73,20 @@ type site struct {
 	listener net.Listener
 }
 
-// newSite binds a site. Requests are small, so that who sends one slowly is cut;
-// an answer may be an export that takes minutes.
+// answerWithin is how long an answer may take from the end of a request's header:
+// a slow body, the slowest statement, and a slow reader. An export, which may take
+// hours, asks for more while its reader takes what comes.
+const answerWithin = 2 * time.Minute
+
+// newSite binds a site. Requests and answers are small, so that who sends or reads
+// one slowly is cut.
 func newSite(ctx context.Context, key, address string, handler http.Handler, log *slog.Logger) (*site, error) {
 	l, err := listen(ctx, key, address)
 	if err != nil {
 		return nil, err
 	}
 	return &site{listener: l, server: &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: answerWithin, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}}, nil
 }

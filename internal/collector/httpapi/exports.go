@@ -59,8 +59,8 @@ type Spans interface {
 	Spans(ctx context.Context, tenant string, from, to time.Time, after string, limit int) ([]store.Span, error)
 }
 
-// WriteExport answers with what is asked for. Nothing is sent before it is known
-// that there is something.
+// WriteExport answers with what is asked for, for as long as its reader takes it.
+// Nothing is sent before it is known that there is something.
 func WriteExport(ctx context.Context, w http.ResponseWriter, s Spans, x Exporter, tenant string, e Export) error {
 	first, err := spansOf(ctx, s, tenant, e, "")
 	if err != nil {
@@ -69,6 +69,7 @@ func WriteExport(ctx context.Context, w http.ResponseWriter, s Spans, x Exporter
 	if len(first) == 0 {
 		return &Problem{Status: http.StatusNotFound, Detail: "this tenant has no record in that period"}
 	}
+	w = newPatient(w)
 	h := w.Header()
 	h.Set("Content-Type", "application/zip")
 	period := e.From.UTC().Format("20060102T150405Z") + "-" + e.To.UTC().Format("20060102T150405Z")
