@@ -141,7 +141,7 @@ var plan = map[string]room{
 	// The collector. Only its wiring knows which store it has.
 	"internal/collector": {
 		own: []string{
-			"internal/api", "internal/collector/access", "internal/collector/audit", "internal/collector/enrol", "internal/collector/httpapi", "internal/collector/ingest", "internal/collector/merkle",
+			"internal/api", "internal/collector/access", "internal/collector/audit", "internal/collector/budget", "internal/collector/enrol", "internal/collector/httpapi", "internal/collector/ingest", "internal/collector/merkle",
 			"internal/collector/pki", "internal/collector/store", "internal/collector/store/postgres", "internal/collector/store/sqlite", "internal/collector/web", "internal/keyfile", "internal/metrics",
 		},
 		modules: []string{"golang.org/x/sync", "google.golang.org/grpc"},
@@ -149,23 +149,21 @@ var plan = map[string]room{
 	},
 	"internal/collector/ingest": {
 		own:     []string{"internal/api", "internal/collector/pki", "internal/collector/store", "receipts"},
-		modules: []string{"github.com/google/uuid", "github.com/klauspost/compress/zstd", "golang.org/x/time/rate", "google.golang.org/grpc"},
+		modules: []string{"github.com/google/uuid", "github.com/klauspost/compress/zstd", "google.golang.org/grpc"},
 	},
-	"internal/collector/access": {
-		own:     []string{"internal/collector/store"},
-		modules: []string{"golang.org/x/time/rate"},
-	},
-	"internal/collector/audit": {own: []string{"internal/collector/httpapi", "internal/collector/store", "receipts", "receipts/bundle"}},
+	"internal/collector/access": {own: []string{"internal/collector/store"}},
+	"internal/collector/budget": {modules: []string{"golang.org/x/time/rate"}},
+	"internal/collector/audit":  {own: []string{"internal/collector/httpapi", "internal/collector/store", "receipts", "receipts/bundle"}},
 	"internal/collector/enrol": {
 		own:     []string{"internal/api", "internal/collector/access", "internal/collector/pki", "internal/collector/store", "receipts"},
-		modules: []string{"github.com/go-jose/go-jose/v4", "github.com/google/uuid", "golang.org/x/time/rate", "google.golang.org/grpc"},
-		tests:   []string{"internal/collector/store/sqlite", "internal/testkit/chains"},
+		modules: []string{"github.com/go-jose/go-jose/v4", "github.com/google/uuid", "google.golang.org/grpc"},
+		tests:   []string{"internal/collector/budget", "internal/collector/store/sqlite", "internal/testkit/chains"},
 	},
 	"internal/collector/httpapi": {
 		own:     []string{"internal/collector/access", "internal/collector/store", "receipts"},
 		modules: []string{"github.com/google/uuid"},
 		tests: []string{
-			"internal/collector/merkle", "internal/collector/store/sqlite", "internal/testkit/chains", "receipts/logproof",
+			"internal/collector/budget", "internal/collector/merkle", "internal/collector/store/sqlite", "internal/testkit/chains", "receipts/logproof",
 			"github.com/santhosh-tekuri/jsonschema/v6", "go.yaml.in/yaml/v3", "golang.org/x/mod/sumdb",
 		},
 	},
@@ -177,7 +175,7 @@ var plan = map[string]room{
 		own:     []string{"internal/collector/access", "internal/collector/httpapi", "internal/collector/store", "receipts", "receipts/logproof"},
 		modules: []string{"golang.org/x/mod/sumdb"},
 		tests: []string{
-			"internal/collector/audit", "internal/collector/merkle", "internal/collector/store/sqlite", "internal/testkit/chains", "receipts/bundle", "github.com/chromedp",
+			"internal/collector/audit", "internal/collector/budget", "internal/collector/merkle", "internal/collector/store/sqlite", "internal/testkit/chains", "receipts/bundle", "github.com/chromedp",
 		},
 	},
 	"internal/collector/pki": {own: []string{"internal/durable", "internal/keyfile"}},

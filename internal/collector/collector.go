@@ -61,7 +61,8 @@ type Collector struct {
 // the caller's.
 func New(ctx context.Context, o Options) (_ *Collector, err error) {
 	signer := merkle.NewSigner(o.LogName, o.Key)
-	gate := access.NewGate(o.Store, time.Now, requestsPerSecond, requestBurst)
+	limits := newBudgets(o)
+	gate := access.NewGate(o.Store, time.Now, limits.requests, limits.refused)
 	measured := metrics.NewCollector(o.Build)
 	handler, err := httpHandler(o, gate, signer, measured)
 	if err != nil {
@@ -87,7 +88,7 @@ func New(ctx context.Context, o Options) (_ *Collector, err error) {
 			return nil, err
 		}
 	}
-	if c.grpc, err = c.newGRPCServer(o, gate); err != nil {
+	if c.grpc, err = c.newGRPCServer(o, gate, limits); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -128,14 +129,13 @@ func (c *Collector) HTTPAddr() net.Addr { return c.plain.listener.Addr() }
 // MetricsAddr is where Prometheus does; there must be a MetricsListen.
 func (c *Collector) MetricsAddr() net.Addr { return c.ops.listener.Addr() }
 
-func (c *Collector) newGRPCServer(o Options, gate *access.Gate) (*grpc.Server, error) {
+func (c *Collector) newGRPCServer(o Options, gate *access.Gate, limits budgets) (*grpc.Server, error) {
 	cert := pki.NewServerCertificate(o.Authority, o.Names)
 	if _, err := cert.Get(nil); err != nil {
 		return nil, err
 	}
 	s := ingest.NewServer(ingest.Options{
-		Store: o.Store, Key: o.Key, Log: o.Logger, Observer: c.metrics, Appended: c.sequencer.Appended,
-		Limits: ingest.Limits{TenantRecords: o.TenantRate},
+		Store: o.Store, Key: o.Key, Log: o.Logger, Observer: c.metrics, Appended: c.sequencer.Appended, Records: limits.records,
 	})
 	server := grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(&tls.Config{
@@ -153,7 +153,7 @@ func (c *Collector) newGRPCServer(o Options, gate *access.Gate) (*grpc.Server, e
 	api.RegisterIngestServer(server, s)
 	pub, _ := o.Key.Public().(ed25519.PublicKey)
 	api.RegisterEnrolmentServer(server, enrol.NewServer(enrol.Options{
-		Store: o.Store, Tokens: gate, Kubernetes: o.Kubernetes, Authority: o.Authority, Key: pub, Caller: s.Authenticate, Now: time.Now, Log: o.Logger,
+		Store: o.Store, Tokens: gate, Kubernetes: o.Kubernetes, Authority: o.Authority, Key: pub, Attempts: limits.enrolments, Caller: s.Authenticate, Now: time.Now, Log: o.Logger,
 	}))
 	return server, nil
 }

@@ -19,13 +19,6 @@ import (
 	"github.com/signet-egress/signet/internal/metrics"
 )
 
-// Budgets of one token: enough for people and for a dashboard, not for reading
-// everything in a moment.
-const (
-	requestsPerSecond = 50
-	requestBurst      = 200
-)
-
 // httpHandler is what is served to people and their programs: API, pages, health.
 func httpHandler(o Options, gate *access.Gate, signer *merkle.Signer, measured *metrics.Collector) (http.Handler, error) {
 	pub, ok := o.Key.Public().(ed25519.PublicKey)

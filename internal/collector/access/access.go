@@ -32,24 +32,25 @@ var (
 // maxSecret bounds what is hashed of a token that was made up, in bytes.
 const maxSecret = 512
 
-// Gate authenticates and bounds requests. It is safe for concurrent use.
-type Gate struct {
-	tokens  Tokens
-	now     func() time.Time
-	limiter *limiter // of tokens
-	refused *limiter // of addresses
+// Budget holds each of those who ask to a number of things a second.
+type Budget interface {
+	// Take takes n from the budget of who asks. Where there is less left it takes
+	// nothing, and says after how long there will be as much.
+	Take(ctx context.Context, who string, n int) (wait time.Duration)
 }
 
-// Attempts of one address with tokens that are not valid.
-const (
-	refusedPerSecond = 1
-	refusedBurst     = 30
-)
+// Gate authenticates and bounds requests. It is safe for concurrent use.
+type Gate struct {
+	tokens   Tokens
+	now      func() time.Time
+	requests Budget
+	refused  Budget
+}
 
-// NewGate returns a Gate that lets each token make perSecond requests a second,
-// with bursts of burst.
-func NewGate(tokens Tokens, now func() time.Time, perSecond, burst int) *Gate {
-	return &Gate{tokens: tokens, now: now, limiter: newLimiter(perSecond, burst), refused: newLimiter(refusedPerSecond, refusedBurst)}
+// NewGate returns a Gate. Each token has a budget of requests, and each address one
+// of attempts with tokens that are not valid.
+func NewGate(tokens Tokens, now func() time.Time, requests, refused Budget) *Gate {
+	return &Gate{tokens: tokens, now: now, requests: requests, refused: refused}
 }
 
 // Bearer is the token of an Authorization header (RFC 6750, section 2.1), or
@@ -100,16 +101,18 @@ func Refused(err error) bool {
 // had no valid token. Where there is none left, that need not be logged any more.
 // Valid tokens are let in all the same: the address may be a proxy's, of which
 // one client must not shut the others out.
-func (g *Gate) Refuse(remote string) (retry time.Duration, ok bool) {
+func (g *Gate) Refuse(ctx context.Context, remote string) (retry time.Duration, ok bool) {
 	host, _, err := net.SplitHostPort(remote)
 	if err != nil {
 		host = remote
 	}
-	return g.refused.take(host, g.now())
+	retry = g.refused.Take(ctx, host, 1)
+	return retry, retry == 0
 }
 
 // Allow takes one request of a token's from its budget. Where there is none left
 // it says after how long there will be.
-func (g *Gate) Allow(tokenID string) (retry time.Duration, ok bool) {
-	return g.limiter.take(tokenID, g.now())
+func (g *Gate) Allow(ctx context.Context, tokenID string) (retry time.Duration, ok bool) {
+	retry = g.requests.Take(ctx, tokenID, 1)
+	return retry, retry == 0
 }

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/time/rate"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -31,13 +30,6 @@ const (
 	renewAfter = 16 * time.Hour
 )
 
-// Limits of attempts to enrol: far above what a fleet that restarts needs, and
-// far below what guessing would.
-const (
-	attemptsPerSecond = 50
-	attemptBurst      = 500
-)
-
 // Store is what enrolment needs of one.
 type Store interface {
 	Tenant(ctx context.Context, name string) (store.Tenant, error)
@@ -51,6 +43,12 @@ type Tokens interface {
 	Authenticate(ctx context.Context, secret string) (store.Token, error)
 }
 
+// Budget holds attempts to enrol, whoever makes them, to a number a second.
+type Budget interface {
+	// Take takes n from the budget of who asks, or says how long to wait.
+	Take(ctx context.Context, who string, n int) (wait time.Duration)
+}
+
 // Options are what a Server is made of. All are required but Kubernetes.
 type Options struct {
 	Store      Store
@@ -58,6 +56,7 @@ type Options struct {
 	Kubernetes *Kubernetes // nil: service-account tokens are not taken
 	Authority  *pki.Authority
 	Key        ed25519.PublicKey // that acks are signed with
+	Attempts   Budget
 	// Caller is who a call comes from, by its client certificate.
 	Caller func(ctx context.Context) (pki.Identity, error)
 	Now    func() time.Time
@@ -68,17 +67,18 @@ type Options struct {
 type Server struct {
 	api.UnimplementedEnrolmentServer
 	Options
-	attempts *rate.Limiter
 }
 
 // NewServer returns a Server.
-func NewServer(o Options) *Server {
-	return &Server{Options: o, attempts: rate.NewLimiter(attemptsPerSecond, attemptBurst)}
-}
+func NewServer(o Options) *Server { return &Server{Options: o} }
+
+// everyone has one budget of attempts: who asks is not known before a token was
+// checked.
+const everyone = ""
 
 // Enroll implements api.EnrolmentServer.
 func (s *Server) Enroll(ctx context.Context, r *api.EnrollRequest) (*api.Credential, error) {
-	if !s.attempts.AllowN(s.Now(), 1) {
+	if wait := s.Attempts.Take(ctx, everyone, 1); wait > 0 {
 		return nil, status.Error(codes.ResourceExhausted, "too many sidecars enrol at once: try again")
 	}
 	tenant, err := s.tenantOf(ctx, r.GetToken())

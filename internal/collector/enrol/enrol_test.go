@@ -22,6 +22,7 @@ import (
 
 	"github.com/signet-egress/signet/internal/api"
 	"github.com/signet-egress/signet/internal/collector/access"
+	"github.com/signet-egress/signet/internal/collector/budget"
 	"github.com/signet-egress/signet/internal/collector/enrol"
 	"github.com/signet-egress/signet/internal/collector/pki"
 	"github.com/signet-egress/signet/internal/collector/store"
@@ -66,7 +67,7 @@ func newDesk(t *testing.T, cluster *enrol.Kubernetes) *desk {
 	d := &desk{t: t, store: kept, now: time.Now()}
 	now := func() time.Time { return d.now }
 	d.Server = enrol.NewServer(enrol.Options{
-		Store: kept, Tokens: access.NewGate(kept, now, 1, 1), Kubernetes: cluster, Authority: authority, Key: key, Now: now,
+		Store: kept, Tokens: access.NewGate(kept, now, nil, nil), Kubernetes: cluster, Authority: authority, Key: key, Attempts: budget.NewLocal(budget.Limit{PerSecond: 50, Burst: 500}, now), Now: now,
 		Caller: func(context.Context) (pki.Identity, error) { return d.caller() },
 		Log:    slog.New(slog.NewTextHandler(&d.logs, nil)),
 	})

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/signet-egress/signet/internal/collector/access"
+	"github.com/signet-egress/signet/internal/collector/budget"
 	"github.com/signet-egress/signet/internal/collector/httpapi"
 	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/store"
@@ -69,7 +70,7 @@ func (w *world) serve(perSecond int) {
 	w.sequencer = merkle.NewSequencer(w.store, signer, slog.New(slog.DiscardHandler))
 	now := func() time.Time { return w.now }
 	api := httpapi.New(httpapi.Config{
-		Store: w.store, Prover: merkle.Prover{Store: w.store}, Exporter: lineExporter{w.store}, Gate: access.NewGate(w.store, now, perSecond, perSecond),
+		Store: w.store, Prover: merkle.Prover{Store: w.store}, Exporter: lineExporter{w.store}, Gate: access.NewGate(w.store, now, budget.NewLocal(budget.Limit{PerSecond: perSecond, Burst: perSecond}, now), budget.NewLocal(budget.Limit{PerSecond: 1, Burst: 30}, now)),
 		Key: pub, LogKey: signer.VerifierKey, Seal: []byte("secret"), Now: now,
 		Logger: slog.New(slog.NewTextHandler(&w.log, nil)), Observer: w,
 	})

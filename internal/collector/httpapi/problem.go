@@ -55,7 +55,7 @@ func (a *API) admit(scope store.Scope, w http.ResponseWriter, r *request) error 
 	}
 	switch {
 	case access.Refused(err):
-		if wait, ok := a.Gate.Refuse(r.RemoteAddr); !ok {
+		if wait, ok := a.Gate.Refuse(r.Context(), r.RemoteAddr); !ok {
 			return &Problem{Status: http.StatusTooManyRequests, Detail: "too many requests without a valid token", retry: wait, err: err}
 		}
 		w.Header().Set("WWW-Authenticate", `Bearer realm="signet"`)
@@ -64,7 +64,7 @@ func (a *API) admit(scope store.Scope, w http.ResponseWriter, r *request) error 
 		return err
 	}
 	r.tenant = r.token.Tenant
-	if wait, ok := a.Gate.Allow(r.token.ID); !ok {
+	if wait, ok := a.Gate.Allow(r.Context(), r.token.ID); !ok {
 		return &Problem{Status: http.StatusTooManyRequests, Detail: "this token asks too often", retry: wait}
 	}
 	if !r.token.May(scope) {

@@ -93,7 +93,7 @@ func (c *chain) batch(ctx context.Context, b *api.Batch) (*api.ShipResponse, err
 	if err != nil {
 		return c.refuse(ctx, api.Refusal_INVALID, 0, err), nil
 	}
-	if wait := c.server.budgets.take(c.who.Tenant, len(lines), time.Now()); wait > 0 {
+	if wait := c.server.Records.Take(ctx, c.who.Tenant, len(lines)); wait > 0 {
 		response := c.refuse(ctx, api.Refusal_RATE_LIMITED, 0, errors.New("the tenant sends more records a second than it may"))
 		response.GetRefusal().RetryAfterMs = max(wait.Milliseconds(), 1)
 		return response, nil

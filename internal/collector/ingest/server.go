@@ -35,20 +35,27 @@ type Options struct {
 	Log      *slog.Logger
 	Observer Observer            // nil: nobody
 	Appended func(tenant string) // called after each commit: the log has something to take in
+	Records  Budget              // of each tenant; it holds a batch at least
 	Limits   Limits              // zero members are the defaults
 }
 
-// Limits bound what one sidecar, or one tenant, can make the collector hold and do.
-type Limits struct {
-	BatchRecords  int // 1,000 by default
-	BatchBytes    int // of lines, before compression; 8 MiB by default, above the longest record
-	TenantRecords int // a second, in one replica; 10,000 by default, more than two cores verify
+// Budget holds each tenant to a number of records a second.
+type Budget interface {
+	// Take takes n from the budget of a tenant. Where there is less left it takes
+	// nothing, and says after how long there will be as much.
+	Take(ctx context.Context, tenant string, n int) (wait time.Duration)
 }
 
+// Limits bound what one sidecar can make the collector hold.
+type Limits struct {
+	BatchRecords int // DefaultBatchRecords by default
+	BatchBytes   int // of lines, before compression; 8 MiB by default, above the longest record
+}
+
+// The defaults of Limits.
 const (
-	defaultBatchRecords  = 1000
-	defaultBatchBytes    = 8 << 20
-	defaultTenantRecords = 10_000
+	DefaultBatchRecords = 1000
+	defaultBatchBytes   = 8 << 20
 )
 
 // MaxMessage is the longest message that a sidecar sends, in bytes: a batch that
@@ -57,13 +64,10 @@ func (l Limits) MaxMessage() int { return l.withDefaults().BatchBytes + 64<<10 }
 
 func (l Limits) withDefaults() Limits {
 	if l.BatchRecords == 0 {
-		l.BatchRecords = defaultBatchRecords
+		l.BatchRecords = DefaultBatchRecords
 	}
 	if l.BatchBytes == 0 {
 		l.BatchBytes = defaultBatchBytes
-	}
-	if l.TenantRecords == 0 {
-		l.TenantRecords = defaultTenantRecords
 	}
 	return l
 }
@@ -82,7 +86,6 @@ type Observer interface {
 type Server struct {
 	api.UnimplementedIngestServer
 	Options
-	budgets *budgets
 }
 
 // NewServer returns a Server.
@@ -91,7 +94,7 @@ func NewServer(o Options) *Server {
 	if o.Observer == nil {
 		o.Observer = silent{}
 	}
-	return &Server{Options: o, budgets: newBudgets(o.Limits)}
+	return &Server{Options: o}
 }
 
 // Ship implements api.IngestServer.

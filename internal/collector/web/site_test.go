@@ -12,6 +12,7 @@ import (
 
 	"github.com/signet-egress/signet/internal/collector/access"
 	"github.com/signet-egress/signet/internal/collector/audit"
+	"github.com/signet-egress/signet/internal/collector/budget"
 	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/internal/collector/store/sqlite"
@@ -47,7 +48,7 @@ func newSite(t *testing.T) *site {
 	s.sequencer = merkle.NewSequencer(kept, signer, slog.New(slog.DiscardHandler))
 	s.web, err = web.New(web.Config{
 		Store: kept, Prover: merkle.Prover{Store: kept}, Exporter: &audit.Exporter{Store: kept, Log: merkle.Prover{Store: kept}, Key: key, Build: "v0.0.0-test", Now: now},
-		Gate: access.NewGate(kept, now, 1000, 1000), LogKey: signer.VerifierKey, Seal: []byte("secret"), Now: now,
+		Gate: access.NewGate(kept, now, budget.NewLocal(budget.Limit{PerSecond: 1000, Burst: 1000}, now), budget.NewLocal(budget.Limit{PerSecond: 1, Burst: 30}, now)), LogKey: signer.VerifierKey, Seal: []byte("secret"), Now: now,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {

@@ -129,7 +129,7 @@ func (w *Web) admit(r *http.Request, scope store.Scope) (*visit, error) {
 		return nil, err
 	}
 	v := &visit{Request: r, tenant: token.Tenant, token: token}
-	if wait, ok := w.Gate.Allow(token.ID); !ok {
+	if wait, ok := w.Gate.Allow(r.Context(), token.ID); !ok {
 		return v, &httpapi.Problem{Status: http.StatusTooManyRequests, Detail: "This token asks too often; try again in " + wait.Round(time.Second).String() + "."}
 	}
 	if !token.May(scope) {
@@ -171,7 +171,7 @@ func (w *Web) login(rw http.ResponseWriter, r *http.Request) {
 	token, err := w.Gate.Authenticate(r.Context(), r.PostFormValue("token"))
 	switch {
 	case access.Refused(err):
-		if wait, ok := w.Gate.Refuse(r.RemoteAddr); !ok {
+		if wait, ok := w.Gate.Refuse(r.Context(), r.RemoteAddr); !ok {
 			err = &httpapi.Problem{Status: http.StatusTooManyRequests, Detail: "Too many logins have failed; try again in " + max(wait, time.Second).Round(time.Second).String() + "."}
 			break
 		}
