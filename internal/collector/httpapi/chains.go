@@ -28,7 +28,7 @@ type chainState struct {
 func stateOf(c *store.Chain) chainState {
 	return chainState{
 		ID: c.ID, Agent: c.Agent, Build: c.Build, KID: c.KID, Registered: c.Registered,
-		Seq: c.Head.Seq, Head: c.Head.Hash, HeadTS: optional(c.HeadTS), LastSign: c.LastSign(),
+		Seq: c.Head.Seq, Head: c.Head.Hash, HeadTS: optional(c.HeadTS), LastSign: c.LastSign,
 		CleanStop: c.CleanStop, GapSince: optional(c.Gap), SkewMS: c.Beat.Skew.Milliseconds(),
 	}
 }

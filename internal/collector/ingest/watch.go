@@ -14,7 +14,8 @@ import (
 // Watched is what a Watch looks at.
 type Watched interface {
 	Tenants(ctx context.Context, after string, limit int) ([]store.Tenant, error)
-	ListChains(ctx context.Context, tenant string, q store.ChainQuery) ([]store.Chain, error)
+	SilentChains(ctx context.Context, tenant string, q store.SinceQuery) ([]store.Chain, error)
+	GapChains(ctx context.Context, tenant string, q store.SinceQuery) ([]store.Chain, error)
 	Raise(ctx context.Context, tenant string, a store.Alarm) (bool, error)
 	Maintain(ctx context.Context, now time.Time) error
 }
@@ -92,36 +93,40 @@ func (w *Watch) Look(ctx context.Context, now time.Time) error {
 }
 
 func (w *Watch) look(ctx context.Context, tenant string, now time.Time) error {
-	silent := store.Period{From: w.seen[tenant], To: now.Add(-SilentAfter)}
-	err := w.each(ctx, tenant, store.ChainQuery{Quiet: silent}, func(c *store.Chain) store.Alarm {
-		return store.Alarm{
+	to := now.Add(-SilentAfter)
+	err := w.each(ctx, tenant, w.store.SilentChains, store.SinceQuery{From: w.seen[tenant], To: to}, func(c *store.Chain) (time.Time, store.Alarm) {
+		return c.LastSign, store.Alarm{
 			Kind: store.AlarmSilent, Seq: c.Head.Seq, Raised: now,
-			Message: fmt.Sprintf("not heard of since %s, and it did not stop", c.LastSign().Format(time.RFC3339)),
+			Message: fmt.Sprintf("not heard of since %s, and it did not stop", c.LastSign.Format(time.RFC3339)),
 		}
 	})
 	if err != nil {
 		return err
 	}
-	w.seen[tenant] = silent.To
-	return w.each(ctx, tenant, store.ChainQuery{Gap: now.Add(-GapAfter)}, func(c *store.Chain) store.Alarm {
-		return store.Alarm{
+	w.seen[tenant] = to
+	return w.each(ctx, tenant, w.store.GapChains, store.SinceQuery{To: now.Add(-GapAfter)}, func(c *store.Chain) (time.Time, store.Alarm) {
+		return c.Gap, store.Alarm{
 			Kind: store.AlarmGap, Seq: c.Head.Seq + 1, Raised: now,
 			Message: fmt.Sprintf("records from seq %d on are missing since %s", c.Head.Seq+1, c.Gap.Format(time.RFC3339)),
 		}
 	})
 }
 
-// each raises an alarm for each chain that a query finds.
-func (w *Watch) each(ctx context.Context, tenant string, q store.ChainQuery, alarm func(*store.Chain) store.Alarm) error {
+// each raises an alarm for each chain that a query finds by a time, which alarm
+// tells too.
+func (w *Watch) each(ctx context.Context, tenant string, find func(context.Context, string, store.SinceQuery) ([]store.Chain, error),
+	q store.SinceQuery, alarm func(*store.Chain) (time.Time, store.Alarm),
+) error {
 	const page = 500
 	for q.Limit = page; ; {
-		found, err := w.store.ListChains(ctx, tenant, q)
+		found, err := find(ctx, tenant, q)
 		if err != nil {
 			return err
 		}
 		for i := range found {
-			a := alarm(&found[i])
-			a.Chain = found[i].ID
+			var a store.Alarm
+			q.From, a = alarm(&found[i])
+			q.After, a.Chain = found[i].ID, found[i].ID
 			if err := raise(ctx, w.store, w.log, w.to, tenant, a); err != nil {
 				return err
 			}
@@ -129,7 +134,6 @@ func (w *Watch) each(ctx context.Context, tenant string, q store.ChainQuery, ala
 		if len(found) < page {
 			return nil
 		}
-		q.After = found[page-1].ID
 	}
 }
 

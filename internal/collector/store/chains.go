@@ -15,6 +15,10 @@ type Chains interface {
 	Chain(ctx context.Context, tenant, id string) (Chain, error)
 	// ListChains lists chains by id, which is by age, the newest first.
 	ListChains(ctx context.Context, tenant string, q ChainQuery) ([]Chain, error)
+	// SilentChains are those that did not stop, by when they were last heard of.
+	SilentChains(ctx context.Context, tenant string, q SinceQuery) ([]Chain, error)
+	// GapChains are those of which records are missing, by since when that is known.
+	GapChains(ctx context.Context, tenant string, q SinceQuery) ([]Chain, error)
 	// ChainKeys are the keys that have signed a chain, in the order of their use.
 	ChainKeys(ctx context.Context, tenant, id string) ([]Key, error)
 
@@ -67,6 +71,7 @@ type Chain struct {
 	Received   time.Time // when the newest record came; zero at 0
 	CleanStop  bool      // the record at the head is a clean stop
 	Gap        time.Time // since when records behind the head are missing; zero: none are known to be
+	LastSign   time.Time // when it was last heard of: its enrolment, records or heartbeat
 
 	Beat Beat // the newest heartbeat; zero: none yet
 }
@@ -76,17 +81,6 @@ const maxSkew = 5 * time.Second
 
 // Skewed tells whether the sidecar's clock was off at its newest heartbeat.
 func (c *Chain) Skewed() bool { return c.Beat.Skew.Abs() > maxSkew }
-
-// LastSign is when the chain was last heard of.
-func (c *Chain) LastSign() time.Time {
-	last := c.Registered
-	for _, t := range []time.Time{c.Received, c.Beat.At} {
-		if t.After(last) {
-			last = t
-		}
-	}
-	return last
-}
 
 // Beat is a heartbeat as it was taken.
 type Beat struct {
@@ -104,15 +98,17 @@ type Key struct {
 
 // ChainQuery selects chains. The zero value is the newest 100.
 type ChainQuery struct {
-	Agent string    // "": all
-	Quiet Period    // only those that did not stop and were last heard of within it
-	Gap   time.Time // only those of which records are missing since before; zero: all
-	After string    // chain id to go on after; "": from the newest on
-	Limit int       // 0: 100; at most 1,000
+	Agent string // "": all
+	After string // chain id to go on after; "": from the newest on
+	Limit int    // 0: 100; at most 1,000
 }
 
-// Period is the times from From on and before To.
-type Period struct{ From, To time.Time }
+// SinceQuery selects chains by a time of theirs, the oldest first.
+type SinceQuery struct {
+	From, To time.Time // in [From, To); From zero: open
+	After    string    // chain id to go on after among those that have the time From; "": with all of them
+	Limit    int       // 0: 100; at most 1,000
+}
 
 // Batch is a run of verified records.
 type Batch struct {

@@ -107,6 +107,6 @@ func (s *Store) Forks(ctx context.Context, tenant, chain string) ([]store.Fork, 
 			f.Hash, f.Known = hashOf(hash), hashOf(known)
 			return f, err
 		}, `SELECT CAST(chain_id AS text) AS chain, seq, receipt_hash, known_hash, line, received FROM forks WHERE `+w.sql()+
-			` ORDER BY received DESC, chain_id, seq LIMIT 100`, w.args...)
+			` ORDER BY received DESC, chain_id DESC, seq DESC LIMIT 100`, w.args...)
 	})
 }

@@ -83,7 +83,7 @@ func runsOf(records []store.Record) []run {
 func moveHead(ctx context.Context, tx Tx, tenant string, c store.Chain, b *store.Batch) (store.Chain, error) {
 	last := &b.Records[len(b.Records)-1]
 	c.Head = store.Head{Seq: last.Seq, Hash: last.Hash}
-	c.HeadTS, c.Received, c.CleanStop, c.Gap = last.TS, b.Received, last.CleanStop, time.Time{}
+	c.HeadTS, c.Received, c.LastSign, c.CleanStop, c.Gap = last.TS, b.Received, b.Received, last.CleanStop, time.Time{}
 	c.Build = cmp.Or(b.Build, c.Build)
 	for _, key := range b.Keys {
 		if _, err := tx.Exec(ctx, insertKey, tenant, b.Chain, key.KID, key.PublicKey, key.FromSeq); err != nil {

@@ -2,8 +2,11 @@ package relation
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/receipts"
@@ -46,7 +49,7 @@ func sameChain(ctx context.Context, tx Tx, tenant string, c store.Registration) 
 }
 
 const (
-	chainColumns = `CAST(chain_id AS text) AS chain, agent, build, kid, public_key, registered, head_seq, head_hash, head_ts, received, clean_stop, gap_since, beat_at, beat_seq, skew_ms`
+	chainColumns = `CAST(chain_id AS text) AS chain, agent, build, kid, public_key, registered, head_seq, head_hash, head_ts, received, clean_stop, gap_since, last_sign, beat_at, beat_seq, skew_ms`
 	selectChain  = `SELECT ` + chainColumns + ` FROM chains WHERE tenant = $1 AND chain_id = $2`
 	selectKeys   = `SELECT kid, public_key, from_seq FROM chain_keys WHERE tenant = $1 AND chain_id = $2 ORDER BY from_seq`
 )
@@ -55,7 +58,7 @@ func scanChain(scan scan) (c store.Chain, err error) {
 	var head []byte
 	var skew int64
 	err = scan(&c.ID, &c.Agent, &c.Build, &c.KID, &c.PublicKey, timeOf(&c.Registered), &c.Head.Seq, &head, timeOf(&c.HeadTS),
-		timeOf(&c.Received), &c.CleanStop, timeOf(&c.Gap), timeOf(&c.Beat.At), &c.Beat.Seq, &skew)
+		timeOf(&c.Received), &c.CleanStop, timeOf(&c.Gap), timeOf(&c.LastSign), timeOf(&c.Beat.At), &c.Beat.Seq, &skew)
 	c.Head.Hash, c.Beat.Skew = hashOf(head), time.Duration(skew)*time.Millisecond
 	return c, err
 }
@@ -92,16 +95,6 @@ func (s *Store) ListChains(ctx context.Context, tenant string, q store.ChainQuer
 	if q.Agent != "" {
 		w.and(`agent = `, q.Agent)
 	}
-	if !q.Quiet.To.IsZero() {
-		w.text(` AND NOT clean_stop`)
-		w.and(`last_sign < `, when(q.Quiet.To))
-	}
-	if !q.Quiet.From.IsZero() {
-		w.and(`last_sign >= `, when(q.Quiet.From))
-	}
-	if !q.Gap.IsZero() {
-		w.and(`gap_since < `, when(q.Gap))
-	}
 	if q.After != "" {
 		if !isUUID(q.After) {
 			return nil, nil
@@ -111,6 +104,35 @@ func (s *Store) ListChains(ctx context.Context, tenant string, q store.ChainQuer
 	return reading(ctx, s, tenant, "chains", func(tx Tx) ([]store.Chain, error) {
 		return list(ctx, tx, scanChain, `SELECT `+chainColumns+` FROM chains WHERE `+w.sql()+
 			` ORDER BY chain_id DESC LIMIT `+w.bind(page(q.Limit, 100, 1000)), w.args...)
+	})
+}
+
+// SilentChains implements store.Chains.
+func (s *Store) SilentChains(ctx context.Context, tenant string, q store.SinceQuery) ([]store.Chain, error) {
+	return s.chainsSince(ctx, tenant, `last_sign`, ` AND NOT clean_stop`, q)
+}
+
+// GapChains implements store.Chains.
+func (s *Store) GapChains(ctx context.Context, tenant string, q store.SinceQuery) ([]store.Chain, error) {
+	return s.chainsSince(ctx, tenant, `gap_since`, ` AND gap_since IS NOT NULL`, q)
+}
+
+// chainsSince selects by a column that has a partial index, whose condition is
+// partial.
+func (s *Store) chainsSince(ctx context.Context, tenant, column, partial string, q store.SinceQuery) ([]store.Chain, error) {
+	if q.After != "" && !isUUID(q.After) {
+		return nil, nil
+	}
+	var w where
+	w.and(`tenant = `, tenant)
+	w.text(partial)
+	w.and(column+` < `, when(q.To))
+	if !q.From.IsZero() {
+		w.text(` AND (` + column + `, chain_id) > (` + w.bind(when(q.From)) + `, ` + w.bind(cmp.Or(q.After, uuid.Nil.String())) + `)`)
+	}
+	return reading(ctx, s, tenant, "chains", func(tx Tx) ([]store.Chain, error) {
+		return list(ctx, tx, scanChain, `SELECT `+chainColumns+` FROM chains WHERE `+w.sql()+
+			` ORDER BY `+column+`, chain_id LIMIT `+w.bind(page(q.Limit, 100, 1000)), w.args...)
 	})
 }
 

@@ -66,7 +66,7 @@ func (s *Store) TokenByDigest(ctx context.Context, digest [32]byte) (store.Token
 func (s *Store) Tokens(ctx context.Context, tenant string) ([]store.Token, error) {
 	return reading(ctx, s, "", "tokens", func(tx Tx) ([]store.Token, error) {
 		return list(ctx, tx, scanToken,
-			`SELECT `+tokenColumns+` FROM tokens WHERE tenant = $1 ORDER BY created DESC, token_id LIMIT 1000`, tenant)
+			`SELECT `+tokenColumns+` FROM tokens WHERE tenant = $1 ORDER BY created DESC, token_id DESC LIMIT 1000`, tenant)
 	})
 }
 
@@ -117,7 +117,7 @@ func (s *Store) Certificates(ctx context.Context, tenant, chain string) ([]store
 	return reading(ctx, s, tenant, "certificates of "+chain, func(tx Tx) ([]store.Certificate, error) {
 		return list(ctx, tx, scanCertificate,
 			`SELECT `+certificateColumns+` FROM certificates WHERE tenant = $1 AND chain_id = $2
-			 ORDER BY issued DESC, serial LIMIT 1000`, tenant, chain)
+			 ORDER BY issued DESC, serial DESC LIMIT 1000`, tenant, chain)
 	})
 }
 

@@ -3,6 +3,8 @@ package relation
 import (
 	"cmp"
 	"context"
+	"errors"
+	"math"
 	"time"
 
 	"github.com/signet-egress/signet/internal/collector/store"
@@ -41,18 +43,48 @@ func (s *Store) Record(ctx context.Context, tenant, chain string, seq int64) (st
 	})
 }
 
-// Range implements store.Records.
+// Range implements store.Records. It reads from one run that was given up to the
+// next, so that none of their records is read.
 func (s *Store) Range(ctx context.Context, tenant, chain string, from int64, limit int) ([]store.Record, error) {
 	if !isUUID(chain) {
 		return nil, nil
 	}
-	return reading(ctx, s, tenant, "records of chain "+chain, func(tx Tx) ([]store.Record, error) {
-		return list(ctx, tx, scanRecord,
-			`SELECT `+recordColumns+` FROM records WHERE tenant = $1 AND chain_id = $2 AND seq >= $3
-			 AND NOT EXISTS (SELECT 1 FROM given_up g WHERE g.tenant = $1 AND g.chain_id = $2 AND records.seq BETWEEN g.first_seq AND g.last_seq)
-			 ORDER BY seq LIMIT $4`,
-			tenant, chain, from, page(limit, 1000, 1000))
+	limit = page(limit, 1000, 1000)
+	return reading(ctx, s, tenant, "records of chain "+chain, func(tx Tx) (records []store.Record, err error) {
+		for len(records) < limit {
+			lost, err := nextGivenUp(ctx, tx, tenant, chain, from)
+			if err != nil {
+				return nil, err
+			}
+			if from < lost.First {
+				some, err := list(ctx, tx, scanRecord, `SELECT `+recordColumns+` FROM records
+					WHERE tenant = $1 AND chain_id = $2 AND seq >= $3 AND seq < $4 ORDER BY seq LIMIT $5`,
+					tenant, chain, from, lost.First, limit-len(records))
+				if err != nil {
+					return nil, err
+				}
+				records = append(records, some...)
+			}
+			if lost.Last == math.MaxInt64 {
+				break
+			}
+			from = lost.Last + 1
+		}
+		return records, nil
 	})
+}
+
+// nextGivenUp is the first run of records that was given up and ends at a seq or
+// behind it; one behind all seqs where there is none.
+func nextGivenUp(ctx context.Context, tx Tx, tenant, chain string, seq int64) (store.Span, error) {
+	lost, err := one(ctx, tx, func(scan scan) (span store.Span, err error) {
+		err = scan(&span.First, &span.Last)
+		return span, err
+	}, `SELECT first_seq, last_seq FROM given_up WHERE tenant = $1 AND chain_id = $2 AND last_seq >= $3 ORDER BY first_seq LIMIT 1`, tenant, chain, seq)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.Span{First: math.MaxInt64, Last: math.MaxInt64}, nil
+	}
+	return lost, err
 }
 
 // Spans implements store.Records. A chain's ts never decreases, so its records of

@@ -21,7 +21,7 @@ func testRegistration(t *testing.T, s store.Store) {
 	other.PublicKey = chains.New("acme", "a", day).Public()
 	wantError(t, "another key", s.RegisterChain(ctx, "acme", other), store.ErrExists)
 	got := get(s.Chain(ctx, "acme", c.ID))(t)
-	same(t, "chain", got, store.Chain{ID: c.ID, Agent: "a", KID: receipts.KeyID(c.Public()), PublicKey: c.Public(), Registered: day})
+	same(t, "chain", got, store.Chain{ID: c.ID, Agent: "a", KID: receipts.KeyID(c.Public()), PublicKey: c.Public(), Registered: day, LastSign: day})
 	for _, id := range []string{chains.UUID(), "", "no uuid", c.ID[:35] + "'"} {
 		_, err := s.Chain(ctx, "acme", id)
 		wantError(t, "chain "+id, err, store.ErrNotFound)
@@ -53,7 +53,7 @@ func testAppend(t *testing.T, s store.Store) {
 	after := get(s.Append(ctx, "acme", second))(t)
 	want := store.Chain{
 		ID: c.ID, Agent: "a", Build: "v1", KID: receipts.KeyID(c.Public()), PublicKey: c.Public(), Registered: day,
-		Head: store.Head{Seq: 11, Hash: c.Head().ReceiptHash}, HeadTS: c.Head().TS, Received: received, CleanStop: true,
+		Head: store.Head{Seq: 11, Hash: c.Head().ReceiptHash}, HeadTS: c.Head().TS, Received: received, LastSign: received, CleanStop: true,
 	}
 	got := get(s.Chain(ctx, "acme", c.ID))(t)
 	same(t, "chain", got, want)
@@ -81,6 +81,38 @@ func testAppend(t *testing.T, s store.Store) {
 	if seq != 5 || string(state) != "five" || err != nil {
 		t.Errorf("the verifier is %d %q, %v", seq, state, err)
 	}
+}
+
+// What was given up is passed over, wherever a page begins or ends.
+func testGivenUp(t *testing.T, s store.Store) {
+	c := register(t, s, "a", day)
+	c.Exchanges(19)
+	give := func(lines [][]byte, lost store.Span) {
+		t.Helper()
+		b := batch(t, lines, day)
+		b.GivenUp = lost
+		must1(t)(s.Append(t.Context(), "acme", b))
+	}
+	seqs := func(from int64, limit int) (seqs []int64) {
+		t.Helper()
+		found := get(s.Range(t.Context(), "acme", c.ID, from, limit))(t)
+		for i := range found {
+			seqs = append(seqs, found[i].Seq)
+		}
+		return seqs
+	}
+	give(c.Lines[:10], store.Span{})
+	give(c.Lines[10:14], store.Span{First: 8, Last: 10})
+	same(t, "a page that ends before", seqs(6, 2), []int64{6, 7})
+	same(t, "a page over it", seqs(6, 4), []int64{6, 7, 11, 12})
+	same(t, "a page from within", seqs(9, 2), []int64{11, 12})
+	same(t, "all", seqs(1, 0), []int64{1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 14})
+	give(c.Lines[14:16], store.Span{First: 13, Last: 14})
+	give(c.Lines[16:], store.Span{First: 7, Last: 16}) // which has the others in it
+	same(t, "after the second", seqs(1, 0), []int64{1, 2, 3, 4, 5, 6, 17, 18, 19, 20})
+	same(t, "within both", seqs(13, 3), []int64{17, 18, 19})
+	same(t, "behind the head", seqs(21, 3), nil)
+	same(t, "a record that was given up", get(s.Record(t.Context(), "acme", c.ID, 9))(t).Seq, 9)
 }
 
 // Of all who append the same records at once, one does.
@@ -149,7 +181,7 @@ func core(t *testing.T, line []byte) []byte {
 	return receipts.AppendCore(nil, r)
 }
 
-func testQuiet(t *testing.T, s store.Store) {
+func testSilence(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	never, stopped, alive := register(t, s, "a", day), register(t, s, "a", day), register(t, s, "a", day)
 	stopped.Stop()
@@ -158,21 +190,31 @@ func testQuiet(t *testing.T, s store.Store) {
 	must(t, s.Beat(ctx, "acme", alive.ID, beat))
 	got := get(s.Chain(ctx, "acme", alive.ID))(t)
 	same(t, "beat", got.Beat, beat)
-	same(t, "last sign", got.LastSign(), beat.At)
-	quiet := func(from, to time.Time) (ids []string) {
-		found := get(s.ListChains(ctx, "acme", store.ChainQuery{Quiet: store.Period{From: from, To: to}}))(t)
-		for i := range found {
-			ids = append(ids, found[i].ID)
-		}
-		return ids
-	}
-	same(t, "quiet", quiet(time.Time{}, day.Add(5*time.Minute)), []string{never.ID})
-	same(t, "quiet since", quiet(day.Add(5*time.Minute), day.Add(time.Hour)), []string{alive.ID})
+	same(t, "last sign", got.LastSign, beat.At)
+	silent := func(q store.SinceQuery) []string { return ids(get(s.SilentChains(ctx, "acme", q))(t)) }
+	hour := day.Add(time.Hour)
+	same(t, "silent", silent(store.SinceQuery{To: day.Add(5 * time.Minute)}), []string{never.ID})
+	same(t, "silent since", silent(store.SinceQuery{From: day.Add(5 * time.Minute), To: hour}), []string{alive.ID})
+	same(t, "the one longest silent", silent(store.SinceQuery{To: hour, Limit: 1}), []string{never.ID})
+	same(t, "the next", silent(store.SinceQuery{From: day, After: never.ID, To: hour}), []string{alive.ID})
+	same(t, "all again", silent(store.SinceQuery{From: day, To: hour}), []string{never.ID, alive.ID})
+	same(t, "after no id", silent(store.SinceQuery{From: day, After: "' OR 1=1 --", To: hour}), nil)
+
+	gaps := func(q store.SinceQuery) []string { return ids(get(s.GapChains(ctx, "acme", q))(t)) }
 	must(t, s.NoteGap(ctx, "acme", alive.ID, day))
-	gaps := get(s.ListChains(ctx, "acme", store.ChainQuery{Gap: day.Add(time.Minute)}))(t)
-	same(t, "gaps", len(gaps), 1)
+	must(t, s.NoteGap(ctx, "acme", never.ID, day.Add(time.Second)))
+	same(t, "gaps", gaps(store.SinceQuery{To: day.Add(time.Minute)}), []string{alive.ID, never.ID})
+	same(t, "older gaps", gaps(store.SinceQuery{To: day.Add(time.Second)}), []string{alive.ID})
+	same(t, "the next gap", gaps(store.SinceQuery{From: day, After: alive.ID, To: day.Add(time.Minute)}), []string{never.ID})
 	same(t, "chains", len(get(s.ListChains(ctx, "acme", store.ChainQuery{Limit: 2}))(t)), 2)
 	newest := get(s.ListChains(ctx, "acme", store.ChainQuery{Agent: "a", After: alive.ID}))(t)
 	same(t, "after", newest[0].ID, stopped.ID)
 	wantError(t, "no chain", s.Beat(ctx, "acme", chains.UUID(), beat), store.ErrNotFound)
+}
+
+func ids(found []store.Chain) (ids []string) {
+	for i := range found {
+		ids = append(ids, found[i].ID)
+	}
+	return ids
 }

@@ -23,6 +23,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		"certificates": testCertificates,
 		"registration": testRegistration,
 		"append":       testAppend,
+		"given up":     testGivenUp,
 		"race":         testRace,
 		"months":       testMonths,
 		"receipts":     testReceipts,
@@ -31,7 +32,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		"rollups":      testRollups,
 		"log":          testLog,
 		"alarms":       testAlarms,
-		"quiet":        testQuiet,
+		"silence":      testSilence,
 		"tenants":      testTenants,
 		"foreign text": testForeignText,
 	}

@@ -41,7 +41,7 @@ CREATE TABLE tokens (
 	expires  timestamptz,
 	revoked  timestamptz
 );
-CREATE INDEX tokens_of_tenant ON tokens (tenant, created);
+CREATE INDEX tokens_of_tenant ON tokens (tenant, created, token_id);
 
 CREATE TABLE chains (
 	tenant     text COLLATE "C" NOT NULL REFERENCES tenants,
@@ -64,8 +64,8 @@ CREATE TABLE chains (
 	PRIMARY KEY (tenant, chain_id)
 ) WITH (fillfactor = 50); -- its rows are updated with each batch
 CREATE INDEX chains_of_agent ON chains (tenant, agent, chain_id);
-CREATE INDEX chains_quiet ON chains (tenant, last_sign) WHERE NOT clean_stop;
-CREATE INDEX chains_gap ON chains (tenant, gap_since) WHERE gap_since IS NOT NULL;
+CREATE INDEX chains_silent ON chains (tenant, last_sign, chain_id) WHERE NOT clean_stop;
+CREATE INDEX chains_gap ON chains (tenant, gap_since, chain_id) WHERE gap_since IS NOT NULL;
 
 CREATE TABLE chain_keys (
 	tenant     text COLLATE "C" NOT NULL,
@@ -87,7 +87,7 @@ CREATE TABLE certificates (
 	PRIMARY KEY (tenant, serial),
 	FOREIGN KEY (tenant, chain_id) REFERENCES chains
 );
-CREATE INDEX certificates_of_chain ON certificates (tenant, chain_id, issued);
+CREATE INDEX certificates_of_chain ON certificates (tenant, chain_id, issued, serial);
 
 CREATE TABLE verifiers (
 	tenant   text COLLATE "C" NOT NULL,
@@ -189,8 +189,9 @@ CREATE TABLE rollups (
 	bytes_down bigint NOT NULL,
 	vex        bigint NOT NULL,
 	fu         bigint NOT NULL,
-	PRIMARY KEY (tenant, hour, agent, outcome, reason)
+	PRIMARY KEY (tenant, hour, outcome, reason, agent)
 ) WITH (fillfactor = 50);
+CREATE INDEX rollups_of_agent ON rollups (tenant, agent, hour, outcome, reason);
 
 CREATE TABLE logs (
 	tenant     text COLLATE "C" PRIMARY KEY REFERENCES tenants,
@@ -243,6 +244,8 @@ CREATE TABLE alarms (
 );
 CREATE UNIQUE INDEX alarms_open ON alarms (tenant, chain_id, kind) WHERE cleared IS NULL;
 CREATE INDEX alarms_of_chain ON alarms (tenant, chain_id, alarm_id);
+CREATE INDEX alarms_open_by_id ON alarms (tenant, alarm_id) WHERE cleared IS NULL;
+CREATE INDEX alarms_open_of_chain ON alarms (tenant, chain_id, alarm_id) WHERE cleared IS NULL;
 
 CREATE TABLE forks (
 	tenant       text COLLATE "C" NOT NULL,
@@ -255,7 +258,8 @@ CREATE TABLE forks (
 	PRIMARY KEY (tenant, chain_id, seq, receipt_hash),
 	FOREIGN KEY (tenant, chain_id) REFERENCES chains
 );
-CREATE INDEX forks_by_time ON forks (tenant, received);
+CREATE INDEX forks_by_time ON forks (tenant, received, chain_id, seq);
+CREATE INDEX forks_of_chain ON forks (tenant, chain_id, received, seq);
 
 -- +goose StatementBegin
 DO $$

@@ -16,7 +16,7 @@ CREATE TABLE tokens (
 	expires  INTEGER,
 	revoked  INTEGER
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX tokens_of_tenant ON tokens (tenant, created);
+CREATE INDEX tokens_of_tenant ON tokens (tenant, created, token_id);
 
 CREATE TABLE chains (
 	tenant     TEXT NOT NULL REFERENCES tenants,
@@ -39,8 +39,8 @@ CREATE TABLE chains (
 	PRIMARY KEY (tenant, chain_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX chains_of_agent ON chains (tenant, agent, chain_id);
-CREATE INDEX chains_quiet ON chains (tenant, last_sign) WHERE NOT clean_stop;
-CREATE INDEX chains_gap ON chains (tenant, gap_since) WHERE gap_since IS NOT NULL;
+CREATE INDEX chains_silent ON chains (tenant, last_sign, chain_id) WHERE NOT clean_stop;
+CREATE INDEX chains_gap ON chains (tenant, gap_since, chain_id) WHERE gap_since IS NOT NULL;
 
 CREATE TABLE chain_keys (
 	tenant     TEXT NOT NULL,
@@ -62,7 +62,7 @@ CREATE TABLE certificates (
 	PRIMARY KEY (tenant, serial),
 	FOREIGN KEY (tenant, chain_id) REFERENCES chains
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX certificates_of_chain ON certificates (tenant, chain_id, issued);
+CREATE INDEX certificates_of_chain ON certificates (tenant, chain_id, issued, serial);
 
 CREATE TABLE verifiers (
 	tenant   TEXT NOT NULL,
@@ -128,8 +128,9 @@ CREATE TABLE rollups (
 	bytes_down INTEGER NOT NULL,
 	vex        INTEGER NOT NULL,
 	fu         INTEGER NOT NULL,
-	PRIMARY KEY (tenant, hour, agent, outcome, reason)
+	PRIMARY KEY (tenant, hour, outcome, reason, agent)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX rollups_of_agent ON rollups (tenant, agent, hour, outcome, reason);
 
 CREATE TABLE logs (
 	tenant     TEXT PRIMARY KEY NOT NULL REFERENCES tenants,
@@ -181,6 +182,8 @@ CREATE TABLE alarms (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX alarms_open ON alarms (tenant, chain_id, kind) WHERE cleared IS NULL;
 CREATE INDEX alarms_of_chain ON alarms (tenant, chain_id, alarm_id);
+CREATE INDEX alarms_open_by_id ON alarms (tenant, alarm_id) WHERE cleared IS NULL;
+CREATE INDEX alarms_open_of_chain ON alarms (tenant, chain_id, alarm_id) WHERE cleared IS NULL;
 
 CREATE TABLE forks (
 	tenant       TEXT NOT NULL,
@@ -193,4 +196,5 @@ CREATE TABLE forks (
 	PRIMARY KEY (tenant, chain_id, seq, receipt_hash),
 	FOREIGN KEY (tenant, chain_id) REFERENCES chains
 ) STRICT;
-CREATE INDEX forks_by_time ON forks (tenant, received);
+CREATE INDEX forks_by_time ON forks (tenant, received, chain_id, seq);
+CREATE INDEX forks_of_chain ON forks (tenant, chain_id, received, seq);
