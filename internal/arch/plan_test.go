@@ -145,37 +145,51 @@ var plan = map[string]room{
 			"internal/collector/pki", "internal/collector/store", "internal/collector/store/postgres", "internal/collector/store/sqlite", "internal/collector/web", "internal/keyfile", "internal/metrics",
 		},
 		modules: []string{"golang.org/x/sync", "google.golang.org/grpc"},
-		tests:   []string{"github.com/klauspost/compress/zstd", "internal/testkit/chains", "receipts"},
+		tests:   []string{"github.com/klauspost/compress/zstd", "internal/collector/download", "internal/testkit/chains", "receipts"},
 	},
 	"internal/collector/ingest": {
 		own:     []string{"internal/api", "internal/collector/pki", "internal/collector/store", "receipts"},
 		modules: []string{"github.com/google/uuid", "github.com/klauspost/compress/zstd", "google.golang.org/grpc"},
 	},
 	"internal/collector/access": {own: []string{"internal/collector/store"}},
-	"internal/collector/budget": {modules: []string{"golang.org/x/time/rate"}},
-	"internal/collector/audit":  {own: []string{"internal/collector/httpapi", "internal/collector/store", "receipts", "receipts/bundle"}},
+	"internal/collector/audit": {
+		own:     []string{"internal/collector/merkle", "internal/collector/store", "receipts", "receipts/bundle"},
+		modules: []string{"github.com/google/uuid"},
+		outside: []string{"net", "net/http"},
+	},
+	"internal/collector/cursor": {
+		own:     []string{"internal/collector/store"},
+		modules: []string{"github.com/google/uuid"},
+		outside: []string{"net", "net/http"},
+	},
+	"internal/collector/budget":   {modules: []string{"golang.org/x/time/rate"}},
+	"internal/collector/download": {},
 	"internal/collector/enrol": {
 		own:     []string{"internal/api", "internal/collector/access", "internal/collector/pki", "internal/collector/store", "receipts"},
 		modules: []string{"github.com/go-jose/go-jose/v4", "github.com/google/uuid", "google.golang.org/grpc"},
 		tests:   []string{"internal/collector/budget", "internal/collector/store/sqlite", "internal/testkit/chains"},
 	},
 	"internal/collector/httpapi": {
-		own:     []string{"internal/collector/access", "internal/collector/store", "receipts"},
-		modules: []string{"github.com/google/uuid"},
+		own: []string{
+			"internal/collector/access", "internal/collector/audit", "internal/collector/cursor", "internal/collector/download", "internal/collector/merkle", "internal/collector/store", "receipts",
+		},
 		tests: []string{
-			"internal/collector/budget", "internal/collector/merkle", "internal/collector/store/sqlite", "internal/testkit/chains", "receipts/logproof",
+			"internal/collector/budget", "internal/collector/store/sqlite", "internal/testkit/chains", "receipts/bundle", "receipts/logproof",
 			"github.com/santhosh-tekuri/jsonschema/v6", "go.yaml.in/yaml/v3", "golang.org/x/mod/sumdb",
 		},
 	},
 	"internal/collector/merkle": {
 		own:     []string{"internal/collector/store", "receipts/logproof"},
 		modules: []string{"golang.org/x/mod/sumdb"},
+		outside: []string{"net", "net/http"},
 	},
 	"internal/collector/web": {
-		own:     []string{"internal/collector/access", "internal/collector/httpapi", "internal/collector/store", "receipts", "receipts/logproof"},
-		modules: []string{"golang.org/x/mod/sumdb"},
+		own: []string{
+			"internal/collector/access", "internal/collector/audit", "internal/collector/cursor", "internal/collector/download", "internal/collector/merkle", "internal/collector/store",
+			"receipts", "receipts/bundle", "receipts/logproof",
+		},
 		tests: []string{
-			"internal/collector/audit", "internal/collector/budget", "internal/collector/merkle", "internal/collector/store/sqlite", "internal/testkit/chains", "receipts/bundle", "github.com/chromedp",
+			"internal/collector/budget", "internal/collector/store/sqlite", "internal/testkit/chains", "github.com/chromedp",
 		},
 	},
 	"internal/collector/pki": {own: []string{"internal/durable", "internal/keyfile"}},

@@ -13,11 +13,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/signet-egress/signet/internal/collector/httpapi"
-	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/internal/collector/download"
 )
 
-// pieces is an exporter whose bundles are pieces, one every so often.
+// pieces is a file that is made of pieces, one every so often.
 type pieces struct {
 	n     int
 	every time.Duration
@@ -25,13 +24,11 @@ type pieces struct {
 
 const piece = 16 << 10
 
-// Spans implements httpapi.Spans.
-func (pieces) Spans(context.Context, string, time.Time, time.Time, string, int) ([]store.Span, error) {
-	return []store.Span{{Chain: "01a2070b-d3e5-706e-bc53-3463303d4046", First: 1, Last: 1}}, nil
-}
+// Name implements download.File.
+func (pieces) Name() string { return "pieces.zip" }
 
-// Export implements httpapi.Exporter.
-func (p pieces) Export(_ context.Context, w io.Writer, _ string, _ store.Span, _ httpapi.Export) error {
+// Write implements download.File.
+func (p pieces) Write(_ context.Context, w io.Writer) error {
 	for range p.n {
 		if _, err := w.Write(make([]byte, piece)); err != nil {
 			return err
@@ -68,7 +65,7 @@ func TestReaders(t *testing.T) {
 		"a long export":                  {exporting(pieces{n: 1000, every: 30 * time.Second}), 1 << 40, nil, 9 * time.Hour},
 		"an export that nobody reads on": {exporting(endless), 10 * piece, os.ErrDeadlineExceeded, 2 * time.Minute},
 		"an answer that nobody reads on": {func(w http.ResponseWriter, r *http.Request) error {
-			return endless.Export(r.Context(), w, "", store.Span{}, httpapi.Export{})
+			return endless.Write(r.Context(), w)
 		}, 10 * piece, os.ErrDeadlineExceeded, answerWithin},
 	}
 	for name, test := range tests {
@@ -120,6 +117,6 @@ func TestReaders(t *testing.T) {
 
 func exporting(p pieces) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		return httpapi.WriteExport(r.Context(), w, p, p, "acme", httpapi.Export{From: time.Unix(0, 0), To: time.Now()})
+		return download.Serve(r.Context(), w, p)
 	}
 }

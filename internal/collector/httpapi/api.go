@@ -6,12 +6,14 @@ package httpapi
 import (
 	"context"
 	"crypto/ed25519"
-	"io"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/signet-egress/signet/internal/collector/access"
+	"github.com/signet-egress/signet/internal/collector/audit"
+	"github.com/signet-egress/signet/internal/collector/cursor"
+	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/store"
 )
 
@@ -30,25 +32,11 @@ type Reader interface {
 	LogEntries(ctx context.Context, tenant string, from int64, limit int) ([]store.Leaf, error)
 }
 
-// Prover proves what a tenant's log holds.
-type Prover interface {
-	// Inclusion proves that the leaf at index is in the tree of that size.
-	Inclusion(ctx context.Context, tenant string, index, size int64) ([][32]byte, error)
-	// Consistency proves that the tree of size extends the tree of old.
-	Consistency(ctx context.Context, tenant string, old, size int64) ([][32]byte, error)
-}
-
-// Exporter writes audit bundles.
-type Exporter interface {
-	// Export writes the records of a span as a bundle.
-	Export(ctx context.Context, w io.Writer, tenant string, span store.Span, e Export) error
-}
-
 // Config is what an API is made of. All of it is required.
 type Config struct {
 	Store    Reader
-	Prover   Prover
-	Exporter Exporter
+	Prover   merkle.Prover
+	Exporter *audit.Exporter
 	Gate     *access.Gate
 	Key      ed25519.PublicKey                   // that acks, checkpoints and bundles are signed with
 	LogKey   func(tenant string) (string, error) // verifier key of its checkpoints (C2SP signed-note)
@@ -67,13 +55,13 @@ type Observer interface {
 // API serves the tenant's view of the collector. It is an http.Handler.
 type API struct {
 	Config
-	cursors Cursors
+	cursors cursor.Sealer
 	mux     *http.ServeMux
 }
 
 // New returns an API.
 func New(c Config) *API {
-	a := &API{Config: c, cursors: NewCursors(c.Seal), mux: http.NewServeMux()}
+	a := &API{Config: c, cursors: cursor.NewSealer(c.Seal), mux: http.NewServeMux()}
 	for _, e := range endpoints {
 		a.mux.Handle(e.method+" "+e.path, a.serve(e))
 	}

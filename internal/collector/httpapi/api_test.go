@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/internal/testkit/chains"
 	"github.com/signet-egress/signet/receipts"
+	"github.com/signet-egress/signet/receipts/bundle"
 )
 
 type receiptList struct {
@@ -239,26 +241,45 @@ func TestUsage(t *testing.T) {
 	w.wantProblem("/v1/usage?from=2020-01-01", acme, http.StatusBadRequest)
 }
 
+// wantBundle wants a bundle that verifies, with a whole chain.
+func wantBundle(t *testing.T, file []byte, c *chains.Chain) {
+	t.Helper()
+	b, err := bundle.Open(bytes.NewReader(file), int64(len(file)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Verify(nil, func(int) {}); err != nil {
+		t.Error(err)
+	}
+	if m := b.Manifest(); m.Chain != c.ID || m.Tenant != c.Tenant || m.First.Seq != 1 || m.Last.Seq != int64(len(c.Lines)) {
+		t.Errorf("the bundle has %+v", m)
+	}
+}
+
 func TestExports(t *testing.T) {
 	w := newWorld(t)
 	first := w.chain("a.example")
 	second := w.chain("b.example")
 	period := `"from": "2026-11-23T00:00:00Z", "to": "2026-11-24T00:00:00Z"`
 	resp, body := w.do(http.MethodPost, "/v1/exports", acme, strings.NewReader(`{`+period+`, "chain": "`+first.ID+`"}`))
-	if want := string(bytes.Join(first.Lines, []byte("\n"))) + "\n"; resp.StatusCode != http.StatusOK || string(body) != want {
-		t.Errorf("the export of a chain: %s\n%s", resp.Status, body)
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("the export of a chain: %s\n%s", resp.Status, body)
 	}
+	wantBundle(t, body, first)
 	_, body = w.do(http.MethodPost, "/v1/exports", acme, strings.NewReader(`{`+period+`}`))
 	z, err := zip.NewReader(bytes.NewReader(body), int64(len(body)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := map[string]bool{}
-	for _, f := range z.File {
-		names[f.Name] = true
+	if len(z.File) != 2 {
+		t.Errorf("the export of a period holds %d bundles", len(z.File))
 	}
-	if len(names) != 2 || !names[first.ID+".zip"] || !names[second.ID+".zip"] {
-		t.Errorf("the export of a period holds %v", names)
+	for _, c := range []*chains.Chain{first, second} {
+		one, err := fs.ReadFile(z, c.ID+".zip")
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantBundle(t, one, c)
 	}
 	for name, test := range map[string]struct {
 		body   string

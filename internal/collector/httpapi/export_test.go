@@ -8,3 +8,6 @@ func Endpoints() map[string]string {
 	}
 	return scopes
 }
+
+// Proof is a proof as it is answered.
+type Proof = proof

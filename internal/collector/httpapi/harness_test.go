@@ -2,7 +2,6 @@ package httpapi_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/json"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/signet-egress/signet/internal/collector/access"
+	"github.com/signet-egress/signet/internal/collector/audit"
 	"github.com/signet-egress/signet/internal/collector/budget"
 	"github.com/signet-egress/signet/internal/collector/httpapi"
 	"github.com/signet-egress/signet/internal/collector/merkle"
@@ -69,8 +69,9 @@ func (w *world) serve(perSecond int) {
 	signer := merkle.NewSigner("collector.example", key)
 	w.sequencer = merkle.NewSequencer(w.store, signer, slog.New(slog.DiscardHandler))
 	now := func() time.Time { return w.now }
+	exporter := &audit.Exporter{Store: w.store, Log: merkle.Prover{Store: w.store}, Key: key, Build: "v0.0.0-test", Now: now}
 	api := httpapi.New(httpapi.Config{
-		Store: w.store, Prover: merkle.Prover{Store: w.store}, Exporter: lineExporter{w.store}, Gate: access.NewGate(w.store, now, budget.NewLocal(budget.Limit{PerSecond: perSecond, Burst: perSecond}, now), budget.NewLocal(budget.Limit{PerSecond: 1, Burst: 30}, now)),
+		Store: w.store, Prover: merkle.Prover{Store: w.store}, Exporter: exporter, Gate: access.NewGate(w.store, now, budget.NewLocal(budget.Limit{PerSecond: perSecond, Burst: perSecond}, now), budget.NewLocal(budget.Limit{PerSecond: 1, Burst: 30}, now)),
 		Key: pub, LogKey: signer.VerifierKey, Seal: []byte("secret"), Now: now,
 		Logger: slog.New(slog.NewTextHandler(&w.log, nil)), Observer: w,
 	})
@@ -178,20 +179,4 @@ func (w *world) wantProblem(path, token string, status int) httpapi.Problem {
 		w.t.Fatalf("GET %s: %s %s %s, want the problem %d", path, resp.Status, resp.Header.Get("Content-Type"), body, status)
 	}
 	return p
-}
-
-// lineExporter writes the records as lines.
-type lineExporter struct{ store store.Store }
-
-func (x lineExporter) Export(ctx context.Context, w io.Writer, tenant string, span store.Span, _ httpapi.Export) error {
-	records, err := x.store.Range(ctx, tenant, span.Chain, span.First, int(span.Last-span.First+1))
-	if err != nil {
-		return err
-	}
-	for i := range records {
-		if _, err := w.Write(append(records[i].Line, '\n')); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -138,8 +138,8 @@ func (a *API) logEntries(w http.ResponseWriter, r *request) error {
 	return reply(w, list)
 }
 
-// Proof is a proof of RFC 6962, section 2.1, and the checkpoint that it leads to.
-type Proof struct {
+// proof is a proof of RFC 6962, section 2.1, and the checkpoint that it leads to.
+type proof struct {
 	Chain      string   `json:"chain,omitempty"`
 	Seq        int64    `json:"seq,omitempty"`
 	Leaf       string   `json:"receipt_hash,omitempty"`
@@ -164,11 +164,13 @@ func (a *API) inclusion(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return notFound(err, "record")
 	}
-	p, err := Inclusion(r.Context(), a.Store, a.Prover, r.tenant, &rec)
+	p, err := a.Prover.Inclusion(r.Context(), r.tenant, rec.Chain, rec.Seq)
 	if err != nil {
 		return notFound(err, "record in its log yet")
 	}
-	return reply(w, p)
+	return reply(w, proof{
+		Chain: rec.Chain, Seq: rec.Seq, Leaf: rec.Hash, Index: &p.Index, Size: p.Size, Proof: p.Hashes, Checkpoint: p.Checkpoint,
+	})
 }
 
 func (a *API) find(r *request, id, chain string, seq int64) (store.Record, error) {
@@ -192,9 +194,9 @@ func (a *API) consistency(w http.ResponseWriter, r *request) error {
 	if old < 1 || old > state.Size {
 		return badParameter("from", "it is the size of an older checkpoint, from 1 to %d", state.Size)
 	}
-	hashes, err := a.Prover.Consistency(r.Context(), r.tenant, old, state.Size)
+	p, err := a.Prover.Consistency(r.Context(), r.tenant, old, &state)
 	if err != nil {
 		return err
 	}
-	return reply(w, Proof{Old: old, Size: state.Size, Proof: hexes(hashes), Checkpoint: string(state.Checkpoint)})
+	return reply(w, proof{Old: old, Size: p.Size, Proof: p.Hashes, Checkpoint: p.Checkpoint})
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/signet-egress/signet/internal/collector/access"
+	"github.com/signet-egress/signet/internal/collector/audit"
+	"github.com/signet-egress/signet/internal/collector/cursor"
 	"github.com/signet-egress/signet/internal/collector/store"
 )
 
@@ -47,6 +49,22 @@ func notFound(err error, what string) error {
 	return err
 }
 
+// problemOf is an error as an answer: what is no fault of the request's is one of
+// the collector's.
+func problemOf(err error) *Problem {
+	var p *Problem
+	var wrong *audit.RequestError
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.As(err, &wrong):
+		return badParameter(wrong.Member, "%s", wrong.Remedy)
+	case errors.Is(err, cursor.ErrForeign):
+		return badParameter("cursor", "%s", cursor.ErrForeign)
+	}
+	return &Problem{Status: http.StatusInternalServerError, Detail: "the collector failed; its log says why", err: err}
+}
+
 // admit finds out who asks, and whether they may.
 func (a *API) admit(scope store.Scope, w http.ResponseWriter, r *request) error {
 	secret, err := access.Bearer(r.Header)
@@ -80,9 +98,8 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		a.Logger.Warn("answer cut", "path", r.URL.Path, "error", err.Error())
 		panic(http.ErrAbortHandler)
 	}
-	p := new(Problem)
-	if !errors.As(err, &p) {
-		p = &Problem{Status: http.StatusInternalServerError, Detail: "the collector failed; its log says why", err: err}
+	p := problemOf(err)
+	if p.Status == http.StatusInternalServerError {
 		a.Logger.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err.Error())
 	}
 	answer := *p

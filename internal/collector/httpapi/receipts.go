@@ -27,13 +27,13 @@ func (a *API) listReceipts(w http.ResponseWriter, r *request) error {
 		Reason:  v.text("reason"), Trace: v.text("trace"), Chain: v.text("chain"),
 		Limit: int(v.number("limit", 1, 500, 50)),
 	}
-	cursor := v.text("cursor")
+	after := v.text("cursor")
 	if err := v.end(); err != nil {
 		return err
 	}
-	if cursor != "" {
+	if after != "" {
 		var err error
-		if q.After, err = a.cursors.Open(r.tenant, &q, cursor); err != nil {
+		if q.After, err = a.cursors.Open(r.tenant, &q, after); err != nil {
 			return err
 		}
 	}

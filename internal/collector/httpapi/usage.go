@@ -59,7 +59,7 @@ func (a *API) usage(w http.ResponseWriter, r *request) error {
 	if !u.From.Before(u.To) || u.To.Sub(u.From) > maxUsage {
 		return badParameter("from", "from and to are whole hours, from before to, 366 days apart at most")
 	}
-	err := EachRollup(r.Context(), a.Store, r.tenant, store.RollupQuery{From: u.From, To: u.To, Agent: u.Agent}, func(row *store.Rollup) {
+	err := store.EachRollup(r.Context(), a.Store, r.tenant, store.RollupQuery{From: u.From, To: u.To, Agent: u.Agent}, func(row *store.Rollup) {
 		u.Total.add(row)
 		outcome := u.Outcomes[string(row.Outcome)]
 		if outcome == nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"testing"
 	"time"
@@ -25,6 +26,14 @@ type kept struct {
 }
 
 func (k *kept) LogState(context.Context, string) (store.LogState, error) { return k.state, nil }
+
+// LeafIndex is that of a record of one chain, the only one.
+func (k *kept) LeafIndex(_ context.Context, _, _ string, seq int64) (int64, error) {
+	if seq > k.state.Size {
+		return 0, store.ErrNotFound
+	}
+	return seq - 1, nil
+}
 
 func (k *kept) Tile(_ context.Context, _ string, level int, n int64) ([]byte, error) {
 	data, ok := k.tiles[[2]int64{int64(level), n}]
@@ -92,14 +101,14 @@ func open(t *rapid.T, k *kept, s *merkle.Signer) tlog.Tree {
 }
 
 func checkInclusion(t *rapid.T, k *kept, tree tlog.Tree, index int64) {
-	hashes, err := merkle.Prover{Store: k}.Inclusion(context.Background(), "acme", index, tree.N)
+	p, err := merkle.Prover{Store: k}.Inclusion(context.Background(), "acme", "", index+1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	proof := make(tlog.RecordProof, len(hashes))
-	for i, h := range hashes {
-		proof[i] = h
+	if p.Index != index || p.Size != tree.N || p.Checkpoint != string(k.state.Checkpoint) {
+		t.Fatalf("leaf %d of %d: the proof is of %d of %d", index, tree.N, p.Index, p.Size)
 	}
+	proof := tlog.RecordProof(hashesOf(t, p))
 	leaf := tlog.RecordHash(k.leaves[index][:])
 	if err := tlog.CheckRecord(proof, tree.N, tree.Hash, index, leaf); err != nil {
 		t.Fatalf("leaf %d of %d: %v", index, tree.N, err)
@@ -110,15 +119,22 @@ func checkInclusion(t *rapid.T, k *kept, tree tlog.Tree, index int64) {
 	}
 }
 
+func hashesOf(t *rapid.T, p *merkle.Proof) []tlog.Hash {
+	hashes := make([]tlog.Hash, len(p.Hashes))
+	for i, text := range p.Hashes {
+		if _, err := hex.Decode(hashes[i][:], []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return hashes
+}
+
 func checkConsistency(t *rapid.T, k *kept, tree, old tlog.Tree) {
-	hashes, err := merkle.Prover{Store: k}.Consistency(context.Background(), "acme", old.N, tree.N)
+	p, err := merkle.Prover{Store: k}.Consistency(context.Background(), "acme", old.N, &k.state)
 	if err != nil {
 		t.Fatal(err)
 	}
-	proof := make(tlog.TreeProof, len(hashes))
-	for i, h := range hashes {
-		proof[i] = h
-	}
+	proof := tlog.TreeProof(hashesOf(t, p))
 	if err := tlog.CheckTree(proof, tree.N, tree.Hash, old.N, old.Hash); err != nil {
 		t.Fatalf("%d to %d: %v", old.N, tree.N, err)
 	}
@@ -135,7 +151,7 @@ func TestDamagedTiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.tiles[[2]int64{0, 0}][40] ^= 1
-	if _, err := (merkle.Prover{Store: k}).Inclusion(t.Context(), "acme", 2, 300); err == nil {
+	if _, err := (merkle.Prover{Store: k}).Inclusion(t.Context(), "acme", "", 3); err == nil {
 		t.Error("a damaged tile proves a leaf")
 	}
 	k.tiles[[2]int64{0, 1}][0] ^= 1
@@ -165,7 +181,12 @@ func TestCheckpointsAreOfOneLog(t *testing.T) {
 	if _, err := logproof.OpenCheckpoint(changed, key); err == nil {
 		t.Error("a changed checkpoint opens")
 	}
-	if _, err := (merkle.Prover{Store: k}).Inclusion(t.Context(), "acme", 0, 4); err == nil || errors.Is(err, store.ErrNotFound) {
-		t.Errorf("a tree that is not there yet: %v", err)
+	if _, err := (merkle.Prover{Store: k}).Inclusion(t.Context(), "acme", "", 4); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a record that is not there yet: %v", err)
+	}
+	ahead := k.state
+	ahead.Size++
+	if _, err := (merkle.Prover{Store: k}).Consistency(t.Context(), "acme", 1, &ahead); err == nil {
+		t.Error("a tree that is not there yet is proved")
 	}
 }

@@ -2,6 +2,7 @@ package merkle
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -12,6 +13,7 @@ import (
 // Reader is what proofs are made from.
 type Reader interface {
 	LogState(ctx context.Context, tenant string) (store.LogState, error)
+	LeafIndex(ctx context.Context, tenant, chain string, seq int64) (int64, error)
 	Tile(ctx context.Context, tenant string, level int, n int64) ([]byte, error)
 }
 
@@ -19,50 +21,52 @@ type Reader interface {
 // log's root, so that a damaged store gives no wrong proof.
 type Prover struct{ Store Reader }
 
-// Inclusion proves that the leaf at index is in the tree of that size.
-func (p Prover) Inclusion(ctx context.Context, tenant string, index, size int64) ([][32]byte, error) {
-	hashes, err := p.hashes(ctx, tenant, size)
+// Proof is a proof of RFC 6962, section 2.1, up to a checkpoint.
+type Proof struct {
+	Index      int64    // of the leaf, where it is one of inclusion
+	Size       int64    // of the checkpoint's tree
+	Hashes     []string // in hex, from the leaf's end of the tree to the root's
+	Checkpoint string   // C2SP tlog-checkpoint
+}
+
+// Inclusion proves that a record is in the log, up to the newest checkpoint.
+// store.ErrNotFound where it waits for the log.
+func (p Prover) Inclusion(ctx context.Context, tenant, chain string, seq int64) (*Proof, error) {
+	// The index before the state: what is logged by then, the checkpoint covers.
+	index, err := p.Store.LeafIndex(ctx, tenant, chain, seq)
 	if err != nil {
 		return nil, err
 	}
-	proof, err := tlog.ProveRecord(size, index, hashes)
-	if err != nil {
-		return nil, fmt.Errorf("prove leaf %d of %d of the log of %s: %w", index, size, tenant, err)
-	}
-	return plain(proof), nil
-}
-
-// Consistency proves that the tree of size extends the tree of old.
-func (p Prover) Consistency(ctx context.Context, tenant string, old, size int64) ([][32]byte, error) {
-	hashes, err := p.hashes(ctx, tenant, size)
-	if err != nil {
-		return nil, err
-	}
-	proof, err := tlog.ProveTree(size, old, hashes)
-	if err != nil {
-		return nil, fmt.Errorf("prove that %d extends %d in the log of %s: %w", size, old, tenant, err)
-	}
-	return plain(proof), nil
-}
-
-// hashes reads the log as it is, which a tree of size is a part of.
-func (p Prover) hashes(ctx context.Context, tenant string, size int64) (tlog.HashReader, error) {
 	state, err := p.Store.LogState(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
-	if size < 1 || size > state.Size {
-		return nil, fmt.Errorf("the log of %s has %d leaves, not %d", tenant, state.Size, size)
+	hashes, err := tlog.ProveRecord(state.Size, index, p.hashes(ctx, tenant, &state))
+	if err != nil {
+		return nil, fmt.Errorf("prove leaf %d of %d of the log of %s: %w", index, state.Size, tenant, err)
 	}
-	return tlog.TileHashReader(tlog.Tree{N: state.Size, Hash: state.Root}, &tiles{ctx: ctx, read: func(ctx context.Context, level int, n int64) ([]byte, error) {
-		return p.Store.Tile(ctx, tenant, level, n)
-	}}), nil
+	return &Proof{Index: index, Size: state.Size, Hashes: hexes(hashes), Checkpoint: string(state.Checkpoint)}, nil
 }
 
-func plain[P ~[]tlog.Hash](proof P) [][32]byte {
-	out := make([][32]byte, len(proof))
+// Consistency proves that a log's state extends the tree of an older size.
+func (p Prover) Consistency(ctx context.Context, tenant string, old int64, state *store.LogState) (*Proof, error) {
+	hashes, err := tlog.ProveTree(state.Size, old, p.hashes(ctx, tenant, state))
+	if err != nil {
+		return nil, fmt.Errorf("prove that %d extends %d in the log of %s: %w", state.Size, old, tenant, err)
+	}
+	return &Proof{Size: state.Size, Hashes: hexes(hashes), Checkpoint: string(state.Checkpoint)}, nil
+}
+
+func (p Prover) hashes(ctx context.Context, tenant string, state *store.LogState) tlog.HashReader {
+	return tlog.TileHashReader(tlog.Tree{N: state.Size, Hash: state.Root}, &tiles{ctx: ctx, read: func(ctx context.Context, level int, n int64) ([]byte, error) {
+		return p.Store.Tile(ctx, tenant, level, n)
+	}})
+}
+
+func hexes[P ~[]tlog.Hash](proof P) []string {
+	out := make([]string, len(proof))
 	for i, h := range proof {
-		out[i] = h
+		out[i] = hex.EncodeToString(h[:])
 	}
 	return out
 }

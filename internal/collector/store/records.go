@@ -20,9 +20,8 @@ type Records interface {
 	// Range is the records of a chain from a seq on, in order, limit at most (1,000
 	// where it is more): what verifies, so without those that were given up.
 	Range(ctx context.Context, tenant, chain string, from int64, limit int) ([]Record, error)
-	// Spans are the runs of records with ts in [from, to), one a chain, by chain id,
-	// after the one given ("" for all), limit at most.
-	Spans(ctx context.Context, tenant string, from, to time.Time, after string, limit int) ([]Span, error)
+	// Spans are the runs of records of a period, one a chain, by chain id.
+	Spans(ctx context.Context, tenant string, q SpanQuery) ([]Span, error)
 }
 
 // Record is a record as it is stored: the line, and what it is found by.
@@ -130,6 +129,14 @@ type ReceiptPage struct {
 	// limit, even none: where several members of the query are set, the store looks
 	// at a bounded number of receipts for one page.
 	Next *Cursor
+}
+
+// SpanQuery selects runs of records.
+type SpanQuery struct {
+	From, To time.Time // ts in [From, To)
+	Chain    string    // "": all
+	After    string    // chain id to go on after; "": from the first on
+	Limit    int       // 0: 100; at most 1,000
 }
 
 // Span is a run of a chain's records.

@@ -9,15 +9,19 @@ import (
 
 // Usage is what was counted, hour by hour, as records came in.
 type Usage interface {
-	// Rollups are the hours in [from, to), in order, 10,000 rows at most; the last
-	// row's hour may then be incomplete.
+	// Rollups are a page of the hours in [from, to), in the order of hour, outcome
+	// and reason: RollupPage rows, or less at the end.
 	Rollups(ctx context.Context, tenant string, q RollupQuery) ([]Rollup, error)
 }
+
+// RollupPage is how many rows Usage.Rollups gives at once.
+const RollupPage = 10_000
 
 // RollupQuery selects hours.
 type RollupQuery struct {
 	From, To time.Time // hours in [From, To)
 	Agent    string    // "": the sum of all
+	After    *Rollup   // to go on after; nil: from the beginning
 }
 
 // Rollup is one hour's receipts with one outcome and reason. Signet's own
@@ -30,4 +34,21 @@ type Rollup struct {
 	BytesUp   int64
 	BytesDown int64
 	VEX, FU   int64
+}
+
+// EachRollup calls each with every row of the query, page by page.
+func EachRollup(ctx context.Context, u Usage, tenant string, q RollupQuery, each func(*Rollup)) error {
+	for {
+		rows, err := u.Rollups(ctx, tenant, q)
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			each(&rows[i])
+		}
+		if len(rows) < RollupPage {
+			return nil
+		}
+		q.After = &rows[len(rows)-1]
+	}
 }

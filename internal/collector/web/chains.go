@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/signet-egress/signet/internal/collector/httpapi"
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/receipts"
 )
@@ -120,7 +119,7 @@ func firstSeq(text string, head int64) (int64, error) {
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 1 || n > 1<<53-1 {
-		return 0, &httpapi.Problem{Status: http.StatusBadRequest, Detail: "A page of records begins with a sequence number from 1."}
+		return 0, &failure{http.StatusBadRequest, "A page of records begins with a sequence number from 1."}
 	}
 	return n, nil
 }

@@ -1,10 +1,14 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
-	"github.com/signet-egress/signet/internal/collector/httpapi"
+	"github.com/signet-egress/signet/internal/collector/audit"
+	"github.com/signet-egress/signet/internal/collector/download"
+	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/receipts/bundle"
 )
 
 type exportPage struct {
@@ -26,18 +30,22 @@ const maxForm = 16 << 10
 
 func (w *Web) export(rw http.ResponseWriter, v *visit) error {
 	v.Body = http.MaxBytesReader(rw, v.Body, maxForm)
-	e := httpapi.Export{
-		Chain: v.PostFormValue("chain"), Agent: v.PostFormValue("agent"), Trace: v.PostFormValue("trace"), Profile: v.PostFormValue("profile"),
+	q := audit.Request{
+		Chain: v.PostFormValue("chain"), Agent: v.PostFormValue("agent"), Trace: v.PostFormValue("trace"), Profile: bundle.Profile(v.PostFormValue("profile")),
 	}
 	var err error
-	if e.From, err = formTime("From", v.PostFormValue("from")); err != nil {
+	if q.From, err = formTime("From", v.PostFormValue("from")); err != nil {
 		return err
 	}
-	if e.To, err = formTime("To", v.PostFormValue("to")); err != nil {
+	if q.To, err = formTime("To", v.PostFormValue("to")); err != nil {
 		return err
 	}
-	if err := e.Check(); err != nil {
+	found, err := w.Exporter.Find(v.Context(), v.tenant, q)
+	if errors.Is(err, store.ErrNotFound) {
+		return &failure{http.StatusNotFound, "This tenant has no record in that period."}
+	}
+	if err != nil {
 		return err
 	}
-	return httpapi.WriteExport(v.Context(), rw, w.Store, w.Exporter, v.tenant, e)
+	return download.Serve(v.Context(), rw, found)
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/signet-egress/signet/internal/collector/httpapi"
 	"github.com/signet-egress/signet/internal/collector/store"
 )
 
@@ -88,7 +87,7 @@ func (w *Web) countTraffic(ctx context.Context, tenant string, p *overviewPage) 
 	}
 	denials := map[string]int64{}
 	query := store.RollupQuery{From: p.From, To: p.To, Agent: p.Agent}
-	err := httpapi.EachRollup(ctx, w.Store, tenant, query, func(r *store.Rollup) {
+	err := store.EachRollup(ctx, w.Store, tenant, query, func(r *store.Rollup) {
 		p.Total.add(r)
 		p.Outcomes[string(r.Outcome)] += r.Exchanges
 		if i := int(r.Hour.Sub(p.From) / p.Span.step); i >= 0 && i < len(steps) {

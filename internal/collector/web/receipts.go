@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/signet-egress/signet/internal/collector/httpapi"
+	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/receipts"
 	"github.com/signet-egress/signet/receipts/logproof"
@@ -82,17 +82,17 @@ func formTime(name, text string) (time.Time, error) {
 			return t.UTC(), nil
 		}
 	}
-	return time.Time{}, &httpapi.Problem{Status: http.StatusBadRequest, Detail: name + " is a time such as 2006-01-02T15:04, in UTC."}
+	return time.Time{}, &failure{http.StatusBadRequest, name + " is a time such as 2006-01-02T15:04, in UTC."}
 }
 
 type receiptPage struct {
 	Record  store.Record
 	Receipt *receipts.Receipt
-	JSON    string // indented, for people
-	Before  int64  // seq; 0 for none
-	After   int64  // seq; 0 for none
-	Proof   *httpapi.Proof
-	Root    string // of the checkpoint that the proof leads to
+	JSON    string        // indented, for people
+	Before  int64         // seq; 0 for none
+	After   int64         // seq; 0 for none
+	Proof   *merkle.Proof // nil while it waits for the log
+	Root    string        // of the checkpoint that the proof leads to
 }
 
 func (w *Web) receipt(rw http.ResponseWriter, v *visit) error {
@@ -113,11 +113,11 @@ func (w *Web) receipt(rw http.ResponseWriter, v *visit) error {
 	if chain.Head.Seq > rec.Seq {
 		p.After = rec.Seq + 1
 	}
-	if p.Proof, err = httpapi.Inclusion(v.Context(), w.Store, w.Prover, v.tenant, &rec); err != nil && !errors.Is(err, store.ErrNotFound) {
+	if p.Proof, err = w.Prover.Inclusion(v.Context(), v.tenant, rec.Chain, rec.Seq); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
 	if p.Proof != nil {
-		if p.Root, err = w.check(v.tenant, p.Proof); err != nil {
+		if p.Root, err = w.check(v.tenant, p.Proof, rec.Hash); err != nil {
 			return fmt.Errorf("the log does not prove receipt %s: %w", rec.ReceiptID, err)
 		}
 	}
@@ -126,7 +126,7 @@ func (w *Web) receipt(rw http.ResponseWriter, v *visit) error {
 
 // check verifies a proof as an auditor would: nothing is shown as proved that
 // was not.
-func (w *Web) check(tenant string, p *httpapi.Proof) (root string, err error) {
+func (w *Web) check(tenant string, p *merkle.Proof, leaf string) (root string, err error) {
 	key, err := w.LogKey(tenant)
 	if err != nil {
 		return "", err
@@ -135,7 +135,7 @@ func (w *Web) check(tenant string, p *httpapi.Proof) (root string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return hex.EncodeToString(tree.Hash[:]), logproof.Included(tree, *p.Index, p.Proof, p.Leaf)
+	return hex.EncodeToString(tree.Hash[:]), logproof.Included(tree, p.Index, p.Hashes, leaf)
 }
 
 func indented(line []byte) string {

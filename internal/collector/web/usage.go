@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/signet-egress/signet/internal/collector/httpapi"
 	"github.com/signet-egress/signet/internal/collector/store"
 )
 
@@ -36,14 +35,14 @@ func (w *Web) usage(rw http.ResponseWriter, v *visit) error {
 	}
 	begin, err := time.Parse(monthLayout, p.Month)
 	if err != nil {
-		return &httpapi.Problem{Status: http.StatusBadRequest, Detail: "A month is written as 2006-01."}
+		return &failure{http.StatusBadRequest, "A month is written as 2006-01."}
 	}
 	end := begin.AddDate(0, 1, 0)
 	for day := begin; day.Before(end); day = day.AddDate(0, 0, 1) {
 		p.Days = append(p.Days, usageDay{Day: day})
 	}
 	query := store.RollupQuery{From: begin, To: end, Agent: p.Agent}
-	err = httpapi.EachRollup(v.Context(), w.Store, v.tenant, query, func(r *store.Rollup) {
+	err = store.EachRollup(v.Context(), w.Store, v.tenant, query, func(r *store.Rollup) {
 		p.Total.add(r)
 		p.Days[r.Hour.UTC().Day()-1].add(r)
 	})

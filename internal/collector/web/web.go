@@ -6,26 +6,39 @@
 package web
 
 import (
+	"context"
 	"embed"
-	"errors"
 	"io/fs"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/signet-egress/signet/internal/collector/access"
-	"github.com/signet-egress/signet/internal/collector/httpapi"
+	"github.com/signet-egress/signet/internal/collector/audit"
+	"github.com/signet-egress/signet/internal/collector/cursor"
+	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/store"
 )
 
 //go:embed static
 var static embed.FS
 
+// Reader is what the pages ask of the store.
+type Reader interface {
+	store.Records
+	store.Usage
+	Chain(ctx context.Context, tenant, id string) (store.Chain, error)
+	ListChains(ctx context.Context, tenant string, q store.ChainQuery) ([]store.Chain, error)
+	ChainKeys(ctx context.Context, tenant, id string) ([]store.Key, error)
+	ListAlarms(ctx context.Context, tenant string, q store.AlarmQuery) ([]store.Alarm, error)
+	Forks(ctx context.Context, tenant, chain string) ([]store.Fork, error)
+}
+
 // Config is what a Web is made of. All of it is required.
 type Config struct {
-	Store    httpapi.Reader
-	Prover   httpapi.Prover
-	Exporter httpapi.Exporter
+	Store    Reader
+	Prover   merkle.Prover
+	Exporter *audit.Exporter
 	Gate     *access.Gate
 	LogKey   func(tenant string) (string, error) // verifier key of its checkpoints (C2SP signed-note)
 	Seal     []byte                              // secret that sessions are sealed with, the same for all replicas
@@ -36,7 +49,7 @@ type Config struct {
 // Web serves the pages. It is an http.Handler.
 type Web struct {
 	Config
-	cursors  httpapi.Cursors
+	cursors  cursor.Sealer
 	sessions *sessions
 	pages    *pages
 	handler  http.Handler
@@ -44,7 +57,7 @@ type Web struct {
 
 // New returns a Web.
 func New(c Config) (*Web, error) {
-	w := &Web{Config: c, cursors: httpapi.NewCursors(c.Seal)}
+	w := &Web{Config: c, cursors: cursor.NewSealer(c.Seal)}
 	var err error
 	if w.sessions, err = newSessions(c.Seal); err != nil {
 		return nil, err
@@ -71,7 +84,7 @@ func New(c Config) (*Web, error) {
 	mux.Handle("GET /export", w.page(store.ScopeExport, w.exportPage))
 	mux.Handle("POST /export", w.page(store.ScopeExport, w.export))
 	mux.HandleFunc("/", func(rw http.ResponseWriter, r *http.Request) {
-		w.fail(rw, r, nil, &httpapi.Problem{Status: http.StatusNotFound, Detail: "There is no such page."})
+		w.fail(rw, r, nil, &failure{http.StatusNotFound, "There is no such page."})
 	})
 	// Browsers say where a request comes from: one that changes something and comes
 	// from another site is refused.
@@ -130,29 +143,24 @@ func (w *Web) admit(r *http.Request, scope store.Scope) (*visit, error) {
 	}
 	v := &visit{Request: r, tenant: token.Tenant, token: token}
 	if wait, ok := w.Gate.Allow(r.Context(), token.ID); !ok {
-		return v, &httpapi.Problem{Status: http.StatusTooManyRequests, Detail: "This token asks too often; try again in " + wait.Round(time.Second).String() + "."}
+		return v, &failure{http.StatusTooManyRequests, "This token asks too often; try again in " + wait.Round(time.Second).String() + "."}
 	}
 	if !token.May(scope) {
-		return v, &httpapi.Problem{Status: http.StatusForbidden, Detail: "This token lacks the scope " + string(scope) + "."}
+		return v, &failure{http.StatusForbidden, "This token lacks the scope " + string(scope) + "."}
 	}
 	return v, nil
 }
 
 // fail shows what went wrong; a page that has begun is cut.
 func (w *Web) fail(rw http.ResponseWriter, r *http.Request, v *visit, err error) {
-	p := new(httpapi.Problem)
-	if errors.Is(err, store.ErrNotFound) {
-		err = &httpapi.Problem{Status: http.StatusNotFound, Detail: "This tenant has no such thing."}
-	}
-	if !errors.As(err, &p) {
+	f := failureOf(err)
+	if f.Status == http.StatusInternalServerError {
 		w.Logger.Error("page failed", "path", r.URL.Path, "error", err.Error())
-		p = &httpapi.Problem{Status: http.StatusInternalServerError, Detail: "The collector failed; its log says why."}
 	}
 	if rw.Header().Get("Content-Type") == "application/zip" {
 		panic(http.ErrAbortHandler)
 	}
-	status := p.Status
-	if err := w.pages.render(rw, status, "problem", w.frame(v, http.StatusText(status), p)); err != nil {
+	if err := w.pages.render(rw, f.Status, "problem", w.frame(v, http.StatusText(f.Status), f)); err != nil {
 		w.Logger.Error("page failed", "path", r.URL.Path, "error", err.Error())
 	}
 }
@@ -172,7 +180,7 @@ func (w *Web) login(rw http.ResponseWriter, r *http.Request) {
 	switch {
 	case access.Refused(err):
 		if wait, ok := w.Gate.Refuse(r.Context(), r.RemoteAddr); !ok {
-			err = &httpapi.Problem{Status: http.StatusTooManyRequests, Detail: "Too many logins have failed; try again in " + max(wait, time.Second).Round(time.Second).String() + "."}
+			err = &failure{http.StatusTooManyRequests, "Too many logins have failed; try again in " + max(wait, time.Second).Round(time.Second).String() + "."}
 			break
 		}
 		w.Logger.Warn("login refused", "remote", r.RemoteAddr, "error", err.Error())

@@ -189,12 +189,15 @@ func (s *Store) Rollups(ctx context.Context, tenant string, q store.RollupQuery)
 	if q.Agent != "" {
 		w.and(`agent = `, q.Agent)
 	}
+	if a := q.After; a != nil {
+		w.text(` AND (hour, outcome, reason) > (` + w.bind(when(a.Hour)) + `, ` + w.bind(string(a.Outcome)) + `, ` + w.bind(a.Reason) + `)`)
+	}
 	return reading(ctx, s, tenant, "usage", func(tx Tx) ([]store.Rollup, error) {
 		return list(ctx, tx, func(scan scan) (r store.Rollup, err error) {
 			err = scan(timeOf(&r.Hour), &r.Outcome, &r.Reason, &r.Exchanges, &r.BytesUp, &r.BytesDown, &r.VEX, &r.FU)
 			return r, err
 		}, `SELECT hour, outcome, reason, CAST(SUM(exchanges) AS bigint), CAST(SUM(bytes_up) AS bigint),
 			CAST(SUM(bytes_down) AS bigint), CAST(SUM(vex) AS bigint), CAST(SUM(fu) AS bigint)
-			FROM rollups WHERE `+w.sql()+` GROUP BY hour, outcome, reason ORDER BY hour, outcome, reason LIMIT 10000`, w.args...)
+			FROM rollups WHERE `+w.sql()+` GROUP BY hour, outcome, reason ORDER BY hour, outcome, reason LIMIT `+w.bind(store.RollupPage), w.args...)
 	})
 }

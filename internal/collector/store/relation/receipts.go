@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"time"
 
 	"github.com/signet-egress/signet/internal/collector/store"
 )
@@ -90,16 +89,19 @@ func nextGivenUp(ctx context.Context, tx Tx, tenant, chain string, seq int64) (s
 // Spans implements store.Records. A chain's ts never decreases, so its records of
 // a period are one run. The chains are walked by their own index, and each run's
 // ends are found in that of the chain.
-func (s *Store) Spans(ctx context.Context, tenant string, from, to time.Time, after string, limit int) ([]store.Span, error) {
+func (s *Store) Spans(ctx context.Context, tenant string, q store.SpanQuery) ([]store.Span, error) {
+	if q.Chain != "" && !isUUID(q.Chain) || q.After != "" && !isUUID(q.After) {
+		return nil, nil
+	}
 	var w where
 	w.and(`c.tenant = `, tenant)
-	if after != "" {
-		if !isUUID(after) {
-			return nil, nil
-		}
-		w.and(`c.chain_id > `, after)
+	if q.Chain != "" {
+		w.and(`c.chain_id = `, q.Chain)
 	}
-	begin, end := w.bind(when(from)), w.bind(when(to))
+	if q.After != "" {
+		w.and(`c.chain_id > `, q.After)
+	}
+	begin, end := w.bind(when(q.From)), w.bind(when(q.To))
 	edge := func(order string) string {
 		return `(SELECT r.seq FROM records r WHERE r.tenant = c.tenant AND r.chain_id = c.chain_id AND r.ts >= ` +
 			begin + ` AND r.ts < ` + end + ` ORDER BY r.ts ` + order + `, r.seq ` + order + ` LIMIT 1)`
@@ -110,7 +112,7 @@ func (s *Store) Spans(ctx context.Context, tenant string, from, to time.Time, af
 			err = scan(&span.Chain, &span.First, &span.Last)
 			return span, err
 		}, `SELECT CAST(c.chain_id AS text) AS chain, `+edge("ASC")+`, `+edge("DESC")+` FROM chains c WHERE `+w.sql()+
-			` ORDER BY c.chain_id LIMIT `+w.bind(page(limit, 100, 1000)), w.args...)
+			` ORDER BY c.chain_id LIMIT `+w.bind(page(q.Limit, 100, 1000)), w.args...)
 	})
 }
 

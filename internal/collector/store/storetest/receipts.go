@@ -168,10 +168,20 @@ func testSpans(t *testing.T, s store.Store) {
 	}
 	want[0].First = 5
 	from, to := day.Add(3*time.Second), day.Add(2*time.Minute)
-	same(t, "spans", get(s.Spans(ctx, "acme", from, to, "", 10))(t), want)
-	same(t, "a page of spans", get(s.Spans(ctx, "acme", from, to, "", 1))(t), want[:1])
-	same(t, "the next", get(s.Spans(ctx, "acme", from, to, want[0].Chain, 10))(t), want[1:])
-	same(t, "none", get(s.Spans(ctx, "acme", day.Add(-time.Hour), day, "", 10))(t), nil)
+	for name, test := range map[string]struct {
+		q    store.SpanQuery
+		want []store.Span
+	}{
+		"all":             {store.SpanQuery{From: from, To: to}, want},
+		"a page":          {store.SpanQuery{From: from, To: to, Limit: 1}, want[:1]},
+		"the next":        {store.SpanQuery{From: from, To: to, After: want[0].Chain}, want[1:]},
+		"of a chain":      {store.SpanQuery{From: from, To: to, Chain: want[1].Chain}, want[1:]},
+		"of no chain":     {store.SpanQuery{From: from, To: to, Chain: chains.UUID()}, nil},
+		"of no id at all": {store.SpanQuery{From: from, To: to, Chain: "' OR 1=1 --"}, nil},
+		"none":            {store.SpanQuery{From: day.Add(-time.Hour), To: day}, nil},
+	} {
+		same(t, name, get(s.Spans(ctx, "acme", test.q))(t), test.want)
+	}
 }
 
 func total(t *testing.T, s store.Store, tenant string) (sum store.Rollup) {
@@ -204,6 +214,10 @@ func testRollups(t *testing.T, s store.Store) {
 	same(t, "hours", get(s.Rollups(t.Context(), "acme", q))(t), []store.Rollup{
 		{Hour: hour, Outcome: receipts.Forwarded, Reason: "ok", Exchanges: 4, BytesUp: 4 * 812, BytesDown: 4 * 5120, VEX: 4},
 		{Hour: hour.Add(time.Hour), Outcome: receipts.Denied, Reason: "HEL_HOST_NOT_ALLOWED", Exchanges: 80, BytesUp: 2 * 812},
+		{Hour: hour.Add(time.Hour), Outcome: receipts.Forwarded, Reason: "ok", Exchanges: 4, BytesUp: 4 * 812, BytesDown: 4 * 5120, VEX: 4},
+	})
+	q.After = &store.Rollup{Hour: hour.Add(time.Hour), Outcome: receipts.Denied, Reason: "HEL_HOST_NOT_ALLOWED"}
+	same(t, "the rows after one", get(s.Rollups(t.Context(), "acme", q))(t), []store.Rollup{
 		{Hour: hour.Add(time.Hour), Outcome: receipts.Forwarded, Reason: "ok", Exchanges: 4, BytesUp: 4 * 812, BytesDown: 4 * 5120, VEX: 4},
 	})
 	q = store.RollupQuery{From: hour.Add(time.Hour), To: hour.Add(24 * time.Hour), Agent: "b"}

@@ -1,0 +1,98 @@
+package audit
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/receipts"
+	"github.com/signet-egress/signet/receipts/bundle"
+)
+
+// page is how many records are read at once.
+const page = 500
+
+// writeBundle writes the records of a span as a bundle.
+func (e *Export) writeBundle(ctx context.Context, w io.Writer, span store.Span) error {
+	x, r := e.exporter, &e.request
+	keys, err := x.keys(ctx, e.tenant, span.Chain)
+	if err != nil {
+		return fmt.Errorf("export chain %s: %w", span.Chain, err)
+	}
+	proof, err := x.proof(ctx, e.tenant, span)
+	if err != nil {
+		return fmt.Errorf("export chain %s: %w", span.Chain, err)
+	}
+	_, err = bundle.Export(w, bundle.Options{
+		Tenant: e.tenant, Build: x.Build, Created: x.Now().UTC().Truncate(time.Millisecond), Profile: r.Profile,
+		Filter: bundle.Filter{Agent: r.Agent, Trace: r.Trace}, Key: x.Key, Keys: keys, Log: proof,
+	}, func(add func(line []byte) error) error { return x.each(ctx, e.tenant, span, add) })
+	if err != nil {
+		return fmt.Errorf("export chain %s: %w", span.Chain, err)
+	}
+	return nil
+}
+
+// proof shows that the last record is in the log; nil while it waits for that.
+func (x *Exporter) proof(ctx context.Context, tenant string, span store.Span) (*bundle.LogProof, error) {
+	p, err := x.Log.Inclusion(ctx, tenant, span.Chain, span.Last)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("prove that the last record is in the log: %w", err)
+	}
+	return &bundle.LogProof{Checkpoint: p.Checkpoint, Index: p.Index, Proof: p.Hashes}, nil
+}
+
+// keys are those that sign in the bundle: the chain's, read from the records that
+// introduce them, and the collector's.
+func (x *Exporter) keys(ctx context.Context, tenant, chain string) ([]receipts.ChainKey, error) {
+	known, err := x.Store.ChainKeys(ctx, tenant, chain)
+	if err != nil {
+		return nil, err
+	}
+	introductions := make([]receipts.Record, len(known))
+	for i := range known {
+		row, err := x.Store.Record(ctx, tenant, chain, max(known[i].FromSeq-1, 1))
+		if err != nil {
+			return nil, fmt.Errorf("the record that introduces key %s: %w", known[i].KID, err)
+		}
+		if introductions[i], err = receipts.Decode(row.Line); err != nil {
+			return nil, fmt.Errorf("the record that introduces key %s: %w", known[i].KID, err)
+		}
+	}
+	keys, err := receipts.Introduced(introductions)
+	if err != nil {
+		return nil, fmt.Errorf("the keys of chain %s: %w", chain, err)
+	}
+	pub, ok := x.Key.Public().(ed25519.PublicKey)
+	if !ok {
+		return nil, errors.New("the signing key is not an Ed25519 key")
+	}
+	// The collector's own key is no chain's: it signs the manifest.
+	return append(keys, receipts.ChainKey{KID: receipts.KeyID(pub), PublicKey: pub}), nil
+}
+
+func (x *Exporter) each(ctx context.Context, tenant string, span store.Span, add func(line []byte) error) error {
+	for from := span.First; from <= span.Last; {
+		records, err := x.Store.Range(ctx, tenant, span.Chain, from, int(min(page, span.Last-from+1)))
+		if err != nil {
+			return err
+		}
+		if len(records) == 0 {
+			return fmt.Errorf("record %d is missing", from)
+		}
+		for i := range records {
+			if err := add(records[i].Line); err != nil {
+				return err
+			}
+		}
+		from = records[len(records)-1].Seq + 1
+	}
+	return nil
+}
