@@ -16,9 +16,20 @@ const mostBytes = 1 << 20
 
 var errFull = errors.New("the batch is full")
 
-// readBatch reads records from a seq on, at least one, as a compressed batch.
-func readBatch(ctx context.Context, source Source, from int64, l limit) (compressed []byte, n int64, err error) {
-	var lines []byte
+// packer makes batches. What it needs for that, some hundred KiB, it keeps.
+type packer struct {
+	encoder *zstd.Encoder
+	lines   []byte
+}
+
+func newPacker() (*packer, error) {
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20))
+	return &packer{encoder: encoder}, err
+}
+
+// batch reads records from a seq on, at least one, as a compressed batch.
+func (p *packer) batch(ctx context.Context, source Source, from int64, l limit) (compressed []byte, n int64, err error) {
+	lines := p.lines[:0]
 	err = source.Range(ctx, from, func(seq int64, line []byte) error {
 		switch {
 		case seq != from+n:
@@ -36,9 +47,6 @@ func readBatch(ctx context.Context, source Source, from int64, l limit) (compres
 	if n == 0 {
 		return nil, 0, fmt.Errorf("record %d is not in the journal", from)
 	}
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20))
-	if err != nil {
-		return nil, 0, err
-	}
-	return encoder.EncodeAll(lines, nil), n, nil
+	p.lines = lines
+	return p.encoder.EncodeAll(lines, nil), n, nil
 }

@@ -64,6 +64,10 @@ const (
 	firstPause     = time.Second
 	longestPause   = time.Minute
 	heartbeatEvery = 30 * time.Second
+	// gather is how long records are waited for that go into one batch: each batch
+	// costs a transaction there and a synced ack here, on the disk that the journal
+	// waits for.
+	gather = 200 * time.Millisecond
 	// settledAfter is how long a stream must have lived for the next pause to be a
 	// short one again.
 	settledAfter = time.Minute

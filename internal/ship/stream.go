@@ -65,8 +65,9 @@ type stream struct {
 	keys    *receipts.KeySet // of acks
 	next    int64            // seq to send
 	limit   limit            // of one batch
-	slots   chan struct{}    // a token for each batch under way
-	end     func()           // ends the stream, and a Recv that waits
+	pack    *packer
+	slots   chan struct{} // a token for each batch under way
+	end     func()        // ends the stream, and a Recv that waits
 	keep    keeper
 }
 
@@ -92,13 +93,17 @@ func (s *Shipper) session(ctx context.Context, keep keeper, work func(context.Co
 	if err != nil {
 		return fmt.Errorf("the collector's ack keys: %w", err)
 	}
+	pack, err := newPacker()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ship, err := api.NewIngestClient(conn).Ship(ctx)
 	if err != nil {
 		return fmt.Errorf("open a stream to the collector: %w", err)
 	}
-	st := &stream{Ingest_ShipClient: ship, shipper: s, keys: keys, slots: make(chan struct{}, window), end: cancel, keep: keep}
+	st := &stream{Ingest_ShipClient: ship, shipper: s, keys: keys, pack: pack, slots: make(chan struct{}, window), end: cancel, keep: keep}
 	if err := st.hello(s.credential.Chain); err != nil {
 		return err
 	}
@@ -184,6 +189,7 @@ func (st *stream) sendAll(ctx context.Context, chain Chain) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-changed:
+			wait(ctx, gather)
 		case <-beat.C:
 			due = true
 		}
@@ -197,7 +203,7 @@ func (st *stream) heartbeat(ctx context.Context, chain Chain) error {
 // sendUpTo sends the records up to a seq, with at most a window under way.
 func (st *stream) sendUpTo(ctx context.Context, source Source, to int64) error {
 	for st.next <= to {
-		lines, n, err := readBatch(ctx, source, st.next, st.limit)
+		lines, n, err := st.pack.batch(ctx, source, st.next, st.limit)
 		if err != nil {
 			return err
 		}

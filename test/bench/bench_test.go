@@ -29,9 +29,10 @@ func TestMain(m *testing.M) {
 
 // One short round of everything, so that what is run by hand is known to run.
 func TestEveryTargetIsMeasured(t *testing.T) {
+	testkit.BuildCollector(t)
 	o := &options{
 		rounds: 1, window: time.Millisecond, only: regexp.MustCompile(`-1$|new|bulk`), json: true,
-		signet: testkit.BuildSignet(t), dir: t.TempDir(), profile: t.TempDir(), progress: io.Discard,
+		bin: filepath.Dir(testkit.BuildSignet(t)), dir: t.TempDir(), profile: t.TempDir(), progress: io.Discard,
 	}
 	var out bytes.Buffer
 	if err := run(t.Context(), o, &out); err != nil {
@@ -52,6 +53,9 @@ func TestEveryTargetIsMeasured(t *testing.T) {
 		if seen[name] != 6 {
 			t.Errorf("%s has %d rows; want 6", name, seen[name])
 		}
+	}
+	if seen[shippingName] != 1 {
+		t.Errorf("%s has %d rows; want 1", shippingName, seen[shippingName])
 	}
 	for _, name := range []string{"cpu.pprof", "allocs.pprof"} {
 		if info, err := os.Stat(filepath.Join(o.profile, name)); err != nil || info.Size() == 0 {

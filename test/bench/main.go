@@ -39,7 +39,7 @@ type options struct {
 	rounds   int
 	window   time.Duration
 	only     *regexp.Regexp
-	signet   string
+	bin      string
 	dir      string
 	profile  string
 	peers    bool
@@ -85,7 +85,7 @@ func parse(args []string) (*options, error) {
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds; more for small differences")
 	flags.DurationVar(&o.window, "window", 350*time.Millisecond, "how long each measurement counts")
 	only := flags.String("only", "", "measure only the scenarios whose name matches this regular expression")
-	flags.StringVar(&o.signet, "signet", "", "the signet binary; built when not named")
+	flags.StringVar(&o.bin, "bin", "", "the directory of signet and signet-collector; they are built when it is not named")
 	flags.StringVar(&o.dir, "dir", "", "where data directories are made; the journal is as fast as this disk")
 	flags.StringVar(&o.profile, "profile", "", "leave signet's CPU and allocation profiles in this directory")
 	flags.BoolVar(&o.peers, "peers", true, "measure squid too, where it is installed")

@@ -24,6 +24,9 @@ type target struct {
 	roots     *x509.CertPool // what intercepted connections chain to; nil: the origin's own
 	log       string         // a file that grows, and is emptied before each measurement
 	plainOnly bool           // takes part in plain HTTP only
+	// settle waits until what requests have left to be done is done, which is part
+	// of their cost and is not there when the next target is measured. nil: nothing.
+	settle func(ctx context.Context) error
 }
 
 // takes reports whether the target has a part in the scenario.
@@ -199,10 +202,27 @@ func (r *rig) measure(ctx context.Context, t *target, s scenario, window time.Du
 		}
 	}
 	got, err := l.run(ctx, window, t.pid)
+	if err == nil && t.settle != nil {
+		err = t.settled(ctx, got)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", s.name, t.name, err)
 	}
 	return got, nil
+}
+
+// settled has the target settle, and adds what that costs to a measurement.
+func (t *target) settled(ctx context.Context, s *sample) error {
+	before, err := cpuTime(t.pid)
+	if err != nil {
+		return err
+	}
+	if err := t.settle(ctx); err != nil {
+		return err
+	}
+	after, err := cpuTime(t.pid)
+	s.CPU += after - before
+	return err
 }
 
 func poolOf(pem string) (*x509.CertPool, error) {

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 )
@@ -21,7 +19,6 @@ resolver:
     - {name: opaque.test, addresses: [127.0.0.1]}
     - {name: inspected.test, addresses: [127.0.0.1]}
 tls: {extra_roots: ["{ca}"]}
-log: {level: {level}}
 shutdown_timeout: 1s
 `
 
@@ -37,7 +34,15 @@ addresses:
 // startSidecars starts signet as users run it, and more of them with one thing left
 // out each, so that the price of that thing can be read.
 func (r *rig) startSidecars(ctx context.Context, o *options) error {
-	signet, err := o.binary(ctx, r.dirs[0])
+	signet, err := o.binary(ctx, r.dirs[0], "signet")
+	if err != nil {
+		return err
+	}
+	collector, err := o.binary(ctx, r.dirs[0], "signet-collector")
+	if err != nil {
+		return err
+	}
+	ships, err := r.startCollector(ctx, collector)
 	if err != nil {
 		return err
 	}
@@ -51,59 +56,65 @@ func (r *rig) startSidecars(ctx context.Context, o *options) error {
 		measured = []string{self, "profiled", o.profile}
 	}
 	for _, s := range []struct {
-		name, level string
-		plainOnly   bool
-		command     []string // the configuration file follows
+		name, config string
+		plainOnly    bool
+		command      []string // the configuration file follows
 	}{
-		{name: "signet", level: "info", command: measured},
-		{name: "signet, no receipts", level: "info", command: []string{self, "without", "receipts"}},
-		{name: "signet, no intents", level: "info", command: []string{self, "without", "intents"}, plainOnly: true},
-		{name: "signet, no log lines", level: "warn", command: run, plainOnly: true},
+		{name: "signet", config: infoLog, command: measured},
+		{name: "signet, no receipts", config: infoLog, command: []string{self, "without", "receipts"}},
+		{name: "signet, no intents", config: infoLog, command: []string{self, "without", "intents"}, plainOnly: true},
+		{name: "signet, no log lines", config: warnLog, command: run, plainOnly: true},
+		{name: shippingName, config: infoLog + ships, command: run, plainOnly: true},
 	} {
 		t := &target{name: s.name, plainOnly: s.plainOnly}
-		if err := r.startSidecar(ctx, t, s.level, s.command); err != nil {
+		file, err := r.startSidecar(ctx, t, s.config, s.command)
+		if err != nil {
 			return err
+		}
+		if s.name == shippingName {
+			t.settle = func(ctx context.Context) error { return shipped(ctx, signet, file) }
 		}
 	}
 	return nil
 }
 
-func (r *rig) startSidecar(ctx context.Context, t *target, level string, command []string) (err error) {
+const (
+	infoLog      = "log: {level: info}\n"
+	warnLog      = "log: {level: warn}\n"
+	shippingName = "signet, shipping"
+)
+
+// startSidecar starts a sidecar with more configuration than all have, and returns
+// the file.
+func (r *rig) startSidecar(ctx context.Context, t *target, more string, command []string) (file string, err error) {
 	dir, err := os.MkdirTemp(r.dirs[0], "signet")
 	if err != nil {
-		return err
+		return "", err
 	}
 	if t.addr, err = freeAddr(); err != nil {
-		return err
+		return "", err
 	}
 	t.log = filepath.Join(dir, "log")
-	file := filepath.Join(dir, "signet.yaml")
-	config := fill(signetConfig, "{listen}", t.addr, "{dir}", dir, "{ca}", r.originCA(), "{level}", level)
+	file = filepath.Join(dir, "signet.yaml")
+	config := fill(signetConfig, "{listen}", t.addr, "{dir}", dir, "{ca}", r.originCA()) + more
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		return err
+		return "", err
 	}
 	policy := fill(signetPolicy, "{plain}", strconv.Itoa(r.origin.Plain), "{secure}", strconv.Itoa(r.origin.Secure), "{bulk}", strconv.Itoa(r.origin.Bulk))
 	if err := os.WriteFile(filepath.Join(dir, "policy.yaml"), []byte(policy), 0o600); err != nil {
-		return err
+		return "", err
 	}
 	if err := r.startProxy(ctx, t, append(command[:len(command):len(command)], file)); err != nil {
-		return err
+		return "", err
 	}
 	t.roots, err = poolOfFile(filepath.Join(dir, "data", "ca.pem"))
-	return err
+	return file, err
 }
 
-// binary is the sidecar: the file that was named, or one that is built here, from
-// the module in the working directory.
-func (o *options) binary(ctx context.Context, dir string) (string, error) {
-	if o.signet != "" {
-		return o.signet, nil
+// binary is one of the programs: from the directory that was named, or built here.
+func (o *options) binary(ctx context.Context, dir, program string) (string, error) {
+	if o.bin != "" {
+		return filepath.Join(o.bin, program), nil
 	}
-	file := filepath.Join(dir, "signet.bin")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", file, "./cmd/signet")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if said, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build signet: %w (run this in the module's root, or name a binary with --signet)\n%s", err, said)
-	}
-	return file, nil
+	return build(ctx, dir, program)
 }
