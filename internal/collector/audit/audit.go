@@ -15,7 +15,7 @@ type Reader interface {
 	ChainKeys(ctx context.Context, tenant, id string) ([]store.Key, error)
 	Record(ctx context.Context, tenant, chain string, seq int64) (store.Record, error)
 	Range(ctx context.Context, tenant, chain string, from int64, limit int) ([]store.Record, error)
-	Spans(ctx context.Context, tenant string, q store.SpanQuery) ([]store.Span, error)
+	Spans(ctx context.Context, tenant string, q store.SpanQuery) (store.SpanPage, error)
 }
 
 // Exporter exports the records of tenants.

@@ -88,6 +88,9 @@ func (x *Exporter) each(ctx context.Context, tenant string, span store.Span, add
 			return fmt.Errorf("record %d is missing", from)
 		}
 		for i := range records {
+			if records[i].Seq > span.Last {
+				return nil // those before it, up to the end, were given up
+			}
 			if err := add(records[i].Line); err != nil {
 				return err
 			}

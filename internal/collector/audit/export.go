@@ -14,11 +14,11 @@ type Export struct {
 	exporter *Exporter
 	tenant   string
 	request  Request
-	first    []store.Span // the first page
+	first    store.SpanPage // the first page that is not empty
 }
 
-// spanPage is how many chains are looked up at once.
-const spanPage = 100
+// spanPage is how many chains are looked at at once.
+const spanPage = 1000
 
 // Find finds what there is of a request: store.ErrNotFound where there is nothing,
 // a *RequestError where it asks for what cannot be.
@@ -27,17 +27,21 @@ func (x *Exporter) Find(ctx context.Context, tenant string, r Request) (*Export,
 		return nil, err
 	}
 	e := &Export{exporter: x, tenant: tenant, request: r}
-	var err error
-	if e.first, err = e.spans(ctx, ""); err != nil {
-		return nil, err
+	for after := ""; ; after = e.first.Next {
+		var err error
+		if e.first, err = e.spans(ctx, after); err != nil {
+			return nil, err
+		}
+		if len(e.first.Spans) > 0 {
+			return e, nil
+		}
+		if e.first.Next == "" {
+			return nil, fmt.Errorf("find what to export: %w", store.ErrNotFound)
+		}
 	}
-	if len(e.first) == 0 {
-		return nil, fmt.Errorf("find what to export: %w", store.ErrNotFound)
-	}
-	return e, nil
 }
 
-func (e *Export) spans(ctx context.Context, after string) ([]store.Span, error) {
+func (e *Export) spans(ctx context.Context, after string) (store.SpanPage, error) {
 	return e.exporter.Store.Spans(ctx, e.tenant, store.SpanQuery{
 		From: e.request.From, To: e.request.To, Chain: e.request.Chain, After: after, Limit: spanPage,
 	})
@@ -57,11 +61,11 @@ func (e *Export) Name() string {
 // with a bundle for each chain that has records in the period.
 func (e *Export) Write(ctx context.Context, w io.Writer) error {
 	if e.request.Chain != "" {
-		return e.writeBundle(ctx, w, e.first[0])
+		return e.writeBundle(ctx, w, e.first.Spans[0])
 	}
 	z := zip.NewWriter(w)
-	for spans := e.first; len(spans) > 0; {
-		for _, span := range spans {
+	for page := e.first; ; {
+		for _, span := range page.Spans {
 			// A bundle is compressed already.
 			entry, err := z.CreateHeader(&zip.FileHeader{Name: span.Chain + ".zip", Method: zip.Store})
 			if err != nil {
@@ -71,10 +75,12 @@ func (e *Export) Write(ctx context.Context, w io.Writer) error {
 				return err
 			}
 		}
+		if page.Next == "" {
+			return z.Close()
+		}
 		var err error
-		if spans, err = e.spans(ctx, spans[len(spans)-1].Chain); err != nil {
+		if page, err = e.spans(ctx, page.Next); err != nil {
 			return err
 		}
 	}
-	return z.Close()
 }

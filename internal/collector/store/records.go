@@ -21,7 +21,7 @@ type Records interface {
 	// where it is more): what verifies, so without those that were given up.
 	Range(ctx context.Context, tenant, chain string, from int64, limit int) ([]Record, error)
 	// Spans are the runs of records of a period, one a chain, by chain id.
-	Spans(ctx context.Context, tenant string, q SpanQuery) ([]Span, error)
+	Spans(ctx context.Context, tenant string, q SpanQuery) (SpanPage, error)
 }
 
 // Record is a record as it is stored: the line, and what it is found by.
@@ -136,7 +136,15 @@ type SpanQuery struct {
 	From, To time.Time // ts in [From, To)
 	Chain    string    // "": all
 	After    string    // chain id to go on after; "": from the first on
-	Limit    int       // 0: 100; at most 1,000
+	Limit    int       // of chains that are looked at, 0: 100; at most 1,000
+}
+
+// SpanPage is a page, and where the next one begins.
+type SpanPage struct {
+	Spans []Span
+	// Next is the chain id to go on after, and "" at the end. A page with Next may
+	// hold fewer spans than its limit, even none.
+	Next string
 }
 
 // Span is a run of a chain's records.

@@ -96,9 +96,9 @@ func moveHead(ctx context.Context, tx Tx, tenant string, c store.Chain, b *store
 		return c, err
 	}
 	_, err = tx.Exec(ctx,
-		`UPDATE chains SET head_seq = $3, head_hash = $4, head_ts = $5, received = $6, last_sign = $6, clean_stop = $7, gap_since = NULL, build = $8, kid = $9, public_key = $10
-		 WHERE tenant = $1 AND chain_id = $2`,
-		tenant, b.Chain, c.Head.Seq, hash, when(c.HeadTS), when(c.Received), c.CleanStop, c.Build, c.KID, c.PublicKey)
+		`UPDATE chains SET head_seq = $3, head_hash = $4, head_ts = $5, received = $6, last_sign = $6, clean_stop = $7, gap_since = NULL, build = $8, kid = $9, public_key = $10,
+		 first_ts = COALESCE(first_ts, $11) WHERE tenant = $1 AND chain_id = $2`,
+		tenant, b.Chain, c.Head.Seq, hash, when(c.HeadTS), when(c.Received), c.CleanStop, c.Build, c.KID, c.PublicKey, when(b.Records[0].TS))
 	return c, err
 }
 
@@ -184,12 +184,13 @@ func (s *Store) Hashes(ctx context.Context, tenant, chain string, from, to int64
 func (s *Store) Rollups(ctx context.Context, tenant string, q store.RollupQuery) ([]store.Rollup, error) {
 	var w where
 	w.and(`tenant = `, tenant)
-	w.and(`hour >= `, when(q.From))
 	w.and(`hour < `, when(q.To))
 	if q.Agent != "" {
 		w.and(`agent = `, q.Agent)
 	}
-	if a := q.After; a != nil {
+	if a := q.After; a == nil {
+		w.and(`hour >= `, when(q.From))
+	} else {
 		w.text(` AND (hour, outcome, reason) > (` + w.bind(when(a.Hour)) + `, ` + w.bind(string(a.Outcome)) + `, ` + w.bind(a.Reason) + `)`)
 	}
 	return reading(ctx, s, tenant, "usage", func(tx Tx) ([]store.Rollup, error) {

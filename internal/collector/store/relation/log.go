@@ -47,6 +47,8 @@ type run struct {
 	chain                 string
 }
 
+const selectRuns = `SELECT 0, start, first_seq, records, CAST(chain_id AS text) AS chain FROM log_runs WHERE tenant = $1`
+
 // LeafIndex implements store.Log.
 func (s *Store) LeafIndex(ctx context.Context, tenant, chain string, seq int64) (int64, error) {
 	if !isUUID(chain) {
@@ -54,8 +56,7 @@ func (s *Store) LeafIndex(ctx context.Context, tenant, chain string, seq int64) 
 	}
 	return reading(ctx, s, tenant, "log entry", func(tx Tx) (int64, error) {
 		r, err := one(ctx, tx, scanRun,
-			`SELECT 0, start, first_seq, records, CAST(chain_id AS text) AS chain FROM log_runs
-			 WHERE tenant = $1 AND chain_id = $2 AND first_seq <= $3 ORDER BY first_seq DESC LIMIT 1`, tenant, chain, seq)
+			selectRuns+` AND chain_id = $2 AND first_seq <= $3 ORDER BY first_seq DESC LIMIT 1`, tenant, chain, seq)
 		if err != nil {
 			return 0, err
 		}
@@ -75,17 +76,24 @@ func scanRun(scan scan) (r run, err error) {
 func (s *Store) LogEntries(ctx context.Context, tenant string, from int64, limit int) ([]store.Leaf, error) {
 	limit = page(limit, 256, 1000)
 	return reading(ctx, s, tenant, "log entries", func(tx Tx) ([]store.Leaf, error) {
-		runs, err := list(ctx, tx, scanRun,
-			`SELECT 0, start, first_seq, records, CAST(chain_id AS text) AS chain FROM log_runs
-			 WHERE tenant = $1 AND start + records > $2 AND start < $3
-			 AND start >= COALESCE((SELECT MAX(start) FROM log_runs WHERE tenant = $1 AND start <= $2), 0) ORDER BY start`,
-			tenant, from, from+int64(limit))
+		// The run that has the first leaf, which may begin before it, leads to the others.
+		holds, err := one(ctx, tx, scanRun, selectRuns+` AND start <= $2 ORDER BY start DESC LIMIT 1`, tenant, from)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		runs, err := list(ctx, tx, scanRun, selectRuns+` AND start >= $2 AND start < $3 ORDER BY start`, tenant, holds.start, from+int64(limit))
 		if err != nil {
 			return nil, err
 		}
 		var leaves []store.Leaf
 		for _, r := range runs {
 			skip := max(0, from-r.start)
+			if skip >= r.records {
+				break // the log's end
+			}
 			most := min(r.records-skip, int64(limit-len(leaves)))
 			some, err := readLeaves(ctx, tx, tenant, r.chain, r.first+skip, most)
 			if err != nil {

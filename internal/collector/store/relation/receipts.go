@@ -87,32 +87,44 @@ func nextGivenUp(ctx context.Context, tx Tx, tenant, chain string, seq int64) (s
 }
 
 // Spans implements store.Records. A chain's ts never decreases, so its records of
-// a period are one run. The chains are walked by their own index, and each run's
-// ends are found in that of the chain.
-func (s *Store) Spans(ctx context.Context, tenant string, q store.SpanQuery) ([]store.Span, error) {
+// a period are one run, whose ends are in the index of the chain. Chains are taken
+// in order of their ids, however long ago they ended: what is looked at of those is
+// their row.
+func (s *Store) Spans(ctx context.Context, tenant string, q store.SpanQuery) (store.SpanPage, error) {
 	if q.Chain != "" && !isUUID(q.Chain) || q.After != "" && !isUUID(q.After) {
-		return nil, nil
+		return store.SpanPage{}, nil
 	}
+	limit := page(q.Limit, 100, 1000)
 	var w where
-	w.and(`c.tenant = `, tenant)
+	w.and(`tenant = `, tenant)
 	if q.Chain != "" {
-		w.and(`c.chain_id = `, q.Chain)
+		w.and(`chain_id = `, q.Chain)
 	}
 	if q.After != "" {
-		w.and(`c.chain_id > `, q.After)
+		w.and(`chain_id > `, q.After)
 	}
+	looked := `(SELECT tenant, chain_id, first_ts, head_ts FROM chains WHERE ` + w.sql() + ` ORDER BY chain_id LIMIT ` + w.bind(limit) + `)`
 	begin, end := w.bind(when(q.From)), w.bind(when(q.To))
 	edge := func(order string) string {
-		return `(SELECT r.seq FROM records r WHERE r.tenant = c.tenant AND r.chain_id = c.chain_id AND r.ts >= ` +
-			begin + ` AND r.ts < ` + end + ` ORDER BY r.ts ` + order + `, r.seq ` + order + ` LIMIT 1)`
+		return `CASE WHEN c.first_ts < ` + end + ` AND c.head_ts >= ` + begin + ` THEN COALESCE((SELECT r.seq FROM records r
+			WHERE r.tenant = c.tenant AND r.chain_id = c.chain_id AND r.ts >= ` + begin + ` AND r.ts < ` + end + `
+			ORDER BY r.ts ` + order + `, r.seq ` + order + ` LIMIT 1), 0) ELSE 0 END`
 	}
-	w.text(` AND EXISTS (SELECT 1 FROM records r WHERE r.tenant = c.tenant AND r.chain_id = c.chain_id AND r.ts >= ` + begin + ` AND r.ts < ` + end + `)`)
-	return reading(ctx, s, tenant, "chains of a period", func(tx Tx) ([]store.Span, error) {
-		return list(ctx, tx, func(scan scan) (span store.Span, err error) {
+	return reading(ctx, s, tenant, "chains of a period", func(tx Tx) (store.SpanPage, error) {
+		found, err := list(ctx, tx, func(scan scan) (span store.Span, err error) {
 			err = scan(&span.Chain, &span.First, &span.Last)
 			return span, err
-		}, `SELECT CAST(c.chain_id AS text) AS chain, `+edge("ASC")+`, `+edge("DESC")+` FROM chains c WHERE `+w.sql()+
-			` ORDER BY c.chain_id LIMIT `+w.bind(page(q.Limit, 100, 1000)), w.args...)
+		}, `SELECT CAST(c.chain_id AS text) AS chain, `+edge("ASC")+`, `+edge("DESC")+` FROM `+looked+` AS c ORDER BY c.chain_id`, w.args...)
+		var p store.SpanPage
+		if len(found) == limit {
+			p.Next = found[limit-1].Chain
+		}
+		for _, span := range found {
+			if span.First > 0 {
+				p.Spans = append(p.Spans, span)
+			}
+		}
+		return p, err
 	})
 }
 

@@ -168,20 +168,17 @@ func testSpans(t *testing.T, s store.Store) {
 	}
 	want[0].First = 5
 	from, to := day.Add(3*time.Second), day.Add(2*time.Minute)
-	for name, test := range map[string]struct {
-		q    store.SpanQuery
-		want []store.Span
-	}{
-		"all":             {store.SpanQuery{From: from, To: to}, want},
-		"a page":          {store.SpanQuery{From: from, To: to, Limit: 1}, want[:1]},
-		"the next":        {store.SpanQuery{From: from, To: to, After: want[0].Chain}, want[1:]},
-		"of a chain":      {store.SpanQuery{From: from, To: to, Chain: want[1].Chain}, want[1:]},
-		"of no chain":     {store.SpanQuery{From: from, To: to, Chain: chains.UUID()}, nil},
-		"of no id at all": {store.SpanQuery{From: from, To: to, Chain: "' OR 1=1 --"}, nil},
-		"none":            {store.SpanQuery{From: day.Add(-time.Hour), To: day}, nil},
-	} {
-		same(t, name, get(s.Spans(ctx, "acme", test.q))(t), test.want)
-	}
+	register(t, s, "a", day) // which has no records
+	spans := func(q store.SpanQuery) store.SpanPage { return get(s.Spans(ctx, "acme", q))(t) }
+	same(t, "all", spans(store.SpanQuery{From: from, To: to}), store.SpanPage{Spans: want})
+	same(t, "a page", spans(store.SpanQuery{From: from, To: to, Limit: 1}), store.SpanPage{Spans: want[:1], Next: want[0].Chain})
+	same(t, "the next", spans(store.SpanQuery{From: from, To: to, After: want[0].Chain}), store.SpanPage{Spans: want[1:]})
+	same(t, "of a chain", spans(store.SpanQuery{From: from, To: to, Chain: want[1].Chain}), store.SpanPage{Spans: want[1:]})
+	same(t, "of no chain", spans(store.SpanQuery{From: from, To: to, Chain: chains.UUID()}), store.SpanPage{})
+	same(t, "of no id at all", spans(store.SpanQuery{From: from, To: to, Chain: "' OR 1=1 --"}), store.SpanPage{})
+	same(t, "none", spans(store.SpanQuery{From: day.Add(-time.Hour), To: day}), store.SpanPage{})
+	same(t, "a page with none", spans(store.SpanQuery{From: day.Add(time.Minute), To: to, Limit: 1}), store.SpanPage{Next: want[0].Chain})
+	same(t, "between records", spans(store.SpanQuery{From: day.Add(time.Millisecond), To: day.Add(2 * time.Millisecond)}), store.SpanPage{})
 }
 
 func total(t *testing.T, s store.Store, tenant string) (sum store.Rollup) {

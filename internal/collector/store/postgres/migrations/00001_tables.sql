@@ -53,6 +53,7 @@ CREATE TABLE chains (
 	registered timestamptz NOT NULL,
 	head_seq   bigint NOT NULL DEFAULT 0 CHECK (head_seq >= 0),
 	head_hash  bytea CHECK ((head_seq = 0) = (head_hash IS NULL)),
+	first_ts   timestamptz,
 	head_ts    timestamptz,
 	received   timestamptz,
 	clean_stop boolean NOT NULL DEFAULT false,

@@ -28,6 +28,7 @@ CREATE TABLE chains (
 	registered INTEGER NOT NULL,
 	head_seq   INTEGER NOT NULL DEFAULT 0 CHECK (head_seq >= 0),
 	head_hash  BLOB CHECK ((head_seq = 0) = (head_hash IS NULL)),
+	first_ts   INTEGER,
 	head_ts    INTEGER,
 	received   INTEGER,
 	clean_stop INTEGER NOT NULL DEFAULT 0,
