@@ -48,8 +48,8 @@ test: .cache packages ## Run all tests with the race detector, in random order
 		-race -shuffle=on -timeout=20m $(PKG)
 
 .PHONY: torture
-torture: packages ## Run the long tests at full length: KILLS kills, every crash state, bodies of 1 GiB
-	$(GO) test -count=1 -timeout=60m -run='^Test(Kill|WriteLog)$$' -v ./receipts/journal -journal.rounds=$(KILLS) -journal.states=0
+torture: packages ## Run the long tests at full length: KILLS kills, every crash state and fault, bodies of 1 GiB
+	$(GO) test -count=1 -timeout=60m -run='^Test(Kill|WriteLog|SystemCallFaults)$$' -v ./receipts/journal -journal.rounds=$(KILLS) -journal.states=0 -journal.faults=0
 	$(GO) test -count=1 -timeout=60m -run='^Test(Kill|MemoryDoesNotGrowWithBodies)$$' -v ./test/e2e \
 		-e2e.kills=50 -e2e.bytes=$$((1 << 30))
 	$(GO) test -count=1 -timeout=60m -run='^TestKill$$' -v ./internal/collector -collector.kills=50

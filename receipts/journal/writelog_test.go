@@ -380,6 +380,13 @@ func (s *crashState) check(t *testing.T) {
 	for name, n := range s.names {
 		writeSparse(t, filepath.Join(dir, name), n.with(s.part))
 	}
+	wantAcknowledged(t, dir, s.said)
+}
+
+// wantAcknowledged opens what is left in a directory, which verifies, and has every
+// receipt that was said to be acknowledged.
+func wantAcknowledged(t *testing.T, dir string, all []string) {
+	t.Helper()
 	j, err := Open(t.Context(), options(dir)) // which prunes nothing more while it is read
 	if err != nil {
 		t.Errorf("it does not open: %v", err)
@@ -400,7 +407,7 @@ func (s *crashState) check(t *testing.T) {
 	}); err != nil {
 		t.Error(err)
 	}
-	for _, said := range s.said {
+	for _, said := range all {
 		var id string
 		var seq int64
 		if n, _ := fmt.Sscanf(said, "F %s %d", &id, &seq); n == 2 && seq >= j.First() && !here[id] {
