@@ -37,6 +37,19 @@ func check(line []byte, expected *ChainKey, buf []byte) (checked, []byte) {
 	return c, buf
 }
 
+// CheckHashes tells whether a record has the hash that it states, and its detail,
+// where it is there, the digest. That it is signed, a Verifier finds, and so does
+// who follows the links to a record whose signature is known to be good.
+func CheckHashes(r Record) error {
+	core := AppendCore(nil, r)
+	for _, check := range []func(Record, []byte) (Cause, error){checkHash, checkDetail} {
+		if _, err := check(r, core); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (c *checked) checkSignature(key *ChainKey, core []byte) {
 	c.key = key.PublicKey
 	c.signature = VerifySignature(key.PublicKey, c.record.RecordType(), core, c.record.RecordHead().Signature)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -83,6 +84,28 @@ func TestOpenRefuses(t *testing.T) {
 			damage: editing(func(tx *bbolt.Tx) error {
 				k, line := headOf(tx)
 				return tx.Bucket(recordsBucket).Put(k, bytes.Replace(line, []byte(`"stop"`), []byte(`"gap","gap":{"unknown":0}`), 1))
+			}),
+		},
+		{
+			name: "an older record says something else", as: is[*CorruptError], want: []string{"record 4", "receipt_hash"},
+			damage: editing(func(tx *bbolt.Tx) error {
+				k := seqKey(4)
+				line := bytes.Replace(tx.Bucket(recordsBucket).Get(k[:]), []byte(`"trace_id":"b"`), []byte(`"trace_id":"c"`), 1)
+				return tx.Bucket(recordsBucket).Put(k[:], line)
+			}),
+		},
+		{
+			name: "an older record was written anew with the key", as: is[*CorruptError], want: []string{"record 5", "it follows"},
+			damage: editing(func(tx *bbolt.Tx) error {
+				k := seqKey(4)
+				rec, err := receipts.Decode(bytes.Clone(tx.Bucket(recordsBucket).Get(k[:])))
+				if err != nil {
+					return err
+				}
+				rec.RecordHead().TS = rec.RecordHead().TS.Add(time.Millisecond)
+				core := receipts.AppendCore(nil, rec)
+				rec.RecordHead().ReceiptHash = receipts.Hash(core)
+				return tx.Bucket(recordsBucket).Put(k[:], newSigner(testKey, nil).appendLine(nil, rec, core))
 			}),
 		},
 		{
