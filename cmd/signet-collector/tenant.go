@@ -19,7 +19,7 @@ import (
 
 func newTenantCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "tenant", Short: "Tenants and their tokens"}
-	cmd.AddCommand(newTenantCreateCommand(), newTenantListCommand(), newTenantTokenCommand(), newTenantRotateCommand(), newTenantRevokeCommand())
+	cmd.AddCommand(newTenantCreateCommand(), newTenantListCommand(), newTenantQuotaCommand(), newTenantTokenCommand(), newTenantRotateCommand(), newTenantRevokeCommand())
 	return cmd
 }
 
@@ -41,28 +41,17 @@ func withStore(cmd *cobra.Command, work func(ctx context.Context, kept store.Sto
 var tenantName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 func newTenantCreateCommand() *cobra.Command {
+	var quota quotaFlag
 	cmd := &cobra.Command{Use: "create NAME", Short: "Create a tenant", Args: cobra.ExactArgs(1)}
+	cmd.Flags().Var(&quota, "quota", "what the tenant may keep, such as 10GiB; records beyond it wait at its sidecars")
 	return withStore(cmd, func(ctx context.Context, kept store.Store, args []string) error {
 		if !tenantName.MatchString(args[0]) {
 			return &unusableError{fmt.Errorf("%q is not 1 to 64 letters, digits, dots, dashes and underscores", args[0])}
 		}
-		return kept.CreateTenant(ctx, store.Tenant{Name: args[0], Created: time.Now()})
-	})
-}
-
-func newTenantListCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: "List tenants", Args: cobra.NoArgs}
-	return withStore(cmd, func(ctx context.Context, kept store.Store, _ []string) error {
-		for after := ""; ; {
-			tenants, err := kept.Tenants(ctx, after, 1000)
-			if err != nil || len(tenants) == 0 {
-				return err
-			}
-			for _, t := range tenants {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s\t%s\n", t.Name, t.Created.Format(time.RFC3339))
-				after = t.Name
-			}
+		if err := kept.CreateTenant(ctx, store.Tenant{Name: args[0], Created: time.Now()}); err != nil || quota == 0 {
+			return err
 		}
+		return kept.SetQuota(ctx, args[0], int64(quota))
 	})
 }
 

@@ -129,6 +129,9 @@ func showStat(w io.Writer, st *journal.Stat, asJSON bool) error {
 	} else {
 		row("collector", "none has acknowledged anything")
 	}
+	if st.Waiting != "" {
+		row("shipping", "stands still: %s", printable(st.Waiting))
+	}
 	row("disk", "%s; warns from %s, and denies egress from %s on", inBytes(st.Disk.Used), inBytes(st.Disk.HighWater), inBytes(st.Disk.HardMark))
 	if st.Unavailable != "" {
 		row("egress", "denied: %s", printable(st.Unavailable))

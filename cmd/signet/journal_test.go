@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/signet-egress/signet/receipts/journal"
 )
 
 // sizes of files differ from run to run, since salts do.
@@ -84,4 +86,20 @@ func TestJournalRecover(t *testing.T) {
 	show("tail", "--data", dir)
 	show("journal", "recover", "--data", filepath.Join(dir, "nowhere"))
 	golden(t, "records/journal-recover", sizeless(steady(strings.ReplaceAll(all.String(), dir, "DATA"))))
+}
+
+// What a collector says of why shipping stands still does nothing to a terminal.
+func TestJournalWaiting(t *testing.T) {
+	for why, want := range map[string]string{
+		"the collector takes no records (QUOTA)": "the collector takes no records (QUOTA)",
+		"the collector\x1b[2J":                   `"the collector\x1b[2J"`,
+	} {
+		var out strings.Builder
+		if err := showStat(&out, &journal.Stat{Waiting: why}, false); err != nil {
+			t.Fatal(err)
+		}
+		if line := "\nshipping   stands still: " + want + "\n"; !strings.Contains(out.String(), line) {
+			t.Errorf("got %s without %q", out.String(), line)
+		}
+	}
 }

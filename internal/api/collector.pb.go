@@ -40,6 +40,9 @@ const (
 	Refusal_RATE_LIMITED Refusal_Code = 5
 	// The heartbeat's head is behind what is stored: the journal was rolled back.
 	Refusal_ROLLBACK Refusal_Code = 6
+	// The tenant keeps as much as it may, and what came is more; send again after
+	// retry_after_ms, when an operator may have made room.
+	Refusal_QUOTA Refusal_Code = 7
 )
 
 // Enum value maps for Refusal_Code.
@@ -52,6 +55,7 @@ var (
 		4: "TOO_LARGE",
 		5: "RATE_LIMITED",
 		6: "ROLLBACK",
+		7: "QUOTA",
 	}
 	Refusal_Code_value = map[string]int32{
 		"CODE_UNSPECIFIED": 0,
@@ -61,6 +65,7 @@ var (
 		"TOO_LARGE":        4,
 		"RATE_LIMITED":     5,
 		"ROLLBACK":         6,
+		"QUOTA":            7,
 	}
 )
 
@@ -880,13 +885,13 @@ const file_collector_proto_rawDesc = "" +
 	"\x03Ack\x12\x1a\n" +
 	"\bdocument\x18\x01 \x01(\fR\bdocument\" \n" +
 	"\x03Gap\x12\x19\n" +
-	"\bnext_seq\x18\x01 \x01(\x03R\anextSeq\"\x9f\x02\n" +
+	"\bnext_seq\x18\x01 \x01(\x03R\anextSeq\"\xaa\x02\n" +
 	"\aRefusal\x125\n" +
 	"\x04code\x18\x01 \x01(\x0e2!.signet.collector.v1.Refusal.CodeR\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x10\n" +
 	"\x03seq\x18\x03 \x01(\x03R\x03seq\x12\x19\n" +
 	"\bnext_seq\x18\x04 \x01(\x03R\anextSeq\x12$\n" +
-	"\x0eretry_after_ms\x18\x05 \x01(\x03R\fretryAfterMs\"p\n" +
+	"\x0eretry_after_ms\x18\x05 \x01(\x03R\fretryAfterMs\"{\n" +
 	"\x04Code\x12\x14\n" +
 	"\x10CODE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aINVALID\x10\x01\x12\b\n" +
@@ -894,7 +899,8 @@ const file_collector_proto_rawDesc = "" +
 	"\bIDENTITY\x10\x03\x12\r\n" +
 	"\tTOO_LARGE\x10\x04\x12\x10\n" +
 	"\fRATE_LIMITED\x10\x05\x12\f\n" +
-	"\bROLLBACK\x10\x06\"\xbc\x01\n" +
+	"\bROLLBACK\x10\x06\x12\t\n" +
+	"\x05QUOTA\x10\a\"\xbc\x01\n" +
 	"\rEnrollRequest\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12\x19\n" +
 	"\bchain_id\x18\x02 \x01(\tR\achainId\x12\x1d\n" +

@@ -26,7 +26,7 @@ var plan = map[string]room{
 	},
 	"cmd/signet-collector": {
 		own:     []string{"internal/collector", "internal/collector/enrol", "internal/collector/pki", "internal/collector/store", "internal/lifecycle"},
-		modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
+		modules: []string{"github.com/dustin/go-humanize", "github.com/spf13/cobra", "github.com/spf13/pflag"},
 	},
 	"internal/sidecar": {
 		own: []string{

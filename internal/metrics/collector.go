@@ -95,10 +95,10 @@ func (c *Collector) Answered(endpoint string, status int, took time.Duration) {
 // CollectorMeanings is Meanings for the collector's labels.
 func CollectorMeanings() map[string]string {
 	return map[string]string{
-		"code":        "`INVALID`, `FORK`, `IDENTITY`, `TOO_LARGE`, `RATE_LIMITED`, `ROLLBACK`",
+		"code":        "`INVALID`, `FORK`, `IDENTITY`, `TOO_LARGE`, `RATE_LIMITED`, `ROLLBACK`, `QUOTA`",
 		"endpoint":    "an endpoint of the API, as openapi.yaml names it",
 		"go_version":  "of the Go toolchain",
-		"kind":        "`fork`, `rollback`, `gap`, `silent`, `clock`, `invalid`",
+		"kind":        "`fork`, `rollback`, `gap`, `silent`, `clock`, `invalid`, `quota`",
 		"result":      "`committed`, `repeated`",
 		"status_code": "of the answer",
 		"version":     "of the program",

@@ -26,7 +26,7 @@ func Meanings() map[string]string {
 		"operation":    "of the journal: `begin` (an intent), `append` (a record), `commit`; of keys: `sign`, `mint`",
 		"backend":      "`bbolt`",
 		"payload_type": "what a contract took the body for; empty without one",
-		"cause":        "why a stream to the collector ended: `unreachable`, `credential`, `refused`, `rollback`, `gap`, `other`",
+		"cause":        "why a stream to the collector ended: `unreachable`, `credential`, `quota`, `refused`, `rollback`, `gap`, `other`",
 		"reason":       "a reason code, such as `HEL_HOST_NOT_ALLOWED`",
 		"result":       "`ok` or what went wrong: of a lookup `not-found`, `timeout`, `failed`; of a query `refused` (an error code, or no AD bit where it is required), `timeout`, `failed`; of a fact `missing`, `failed`; elsewhere `failed`",
 		"rule":         "id of a rule of a contract",

@@ -11,12 +11,14 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/signet-egress/signet/internal/api"
 	"github.com/signet-egress/signet/receipts/journal"
 )
 
@@ -80,6 +82,8 @@ type Shipper struct {
 	credential *credential // nil: not enrolled, or not read yet
 	acked      int64       // seq
 	refused    string      // the newest refusal, which is logged once
+	pause      func(ctx context.Context, d time.Duration)
+	waiting    atomic.Pointer[string] // why there is no stream; nil: there is one, or none was tried
 }
 
 // New returns a Shipper.
@@ -87,7 +91,16 @@ func New(o Options) *Shipper {
 	if o.Observer == nil {
 		o.Observer = nobody{}
 	}
-	return &Shipper{Options: o}
+	return &Shipper{Options: o, pause: wait}
+}
+
+// Waiting says why records wait in the journal: how the last stream ended, or why
+// there was none. "" while there is a stream.
+func (s *Shipper) Waiting() string {
+	if why := s.waiting.Load(); why != nil {
+		return *why
+	}
+	return ""
 }
 
 // Run ships until ctx ends. An ack may show that the journal is behind what it
@@ -110,7 +123,7 @@ func (s *Shipper) Run(ctx context.Context) {
 		if !errors.Is(err, errDue) {
 			s.tell(err)
 		}
-		wait(ctx, max(pause.NextBackOff(), retryAfter(err)))
+		s.pause(ctx, pause.NextBackOff()+retryAfter(err)) // sidecars that wait for the same do not come back at once
 	}
 }
 
@@ -147,6 +160,7 @@ func (s *Shipper) tell(err error) {
 	if err != nil {
 		text = err.Error()
 	}
+	s.waiting.Store(&text)
 	if text == s.refused {
 		return
 	}
@@ -155,12 +169,14 @@ func (s *Shipper) tell(err error) {
 }
 
 // reasonOf is what a failure is counted as: unreachable, credential, rollback,
-// refused, gap or other.
+// quota, refused, gap or other.
 func reasonOf(err error) string {
 	refusal := new(RefusalError)
 	switch {
 	case errors.As(err, new(*journal.RollbackError)):
 		return "rollback"
+	case errors.As(err, &refusal) && refusal.Code == api.Refusal_QUOTA:
+		return "quota"
 	case errors.As(err, &refusal):
 		return "refused"
 	case errors.Is(err, errGap):

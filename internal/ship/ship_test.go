@@ -1,11 +1,13 @@
 package ship_test
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +58,60 @@ func TestChainsAreShippedWhole(t *testing.T) {
 	j = openJournal(t, dir) // which is held against the ack
 	if err := j.Close(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A sidecar whose tenant may keep no more at the collector waits as long as it is
+// told, says why, keeps its records, and goes on when there is room.
+func TestQuotaIsWaitedFor(t *testing.T) {
+	s := newSite(t)
+	s.up()
+	dir := t.TempDir()
+	j := openJournal(t, dir)
+	defer func() { _ = j.Close(t.Context()) }()
+	quota := func(bytes int64) {
+		t.Helper()
+		if err := s.store.SetQuota(t.Context(), tenant, bytes); err != nil {
+			t.Fatal(err)
+		}
+	}
+	quota(1)
+	write(t, j, 5)
+	w := newWatcher()
+	o := s.options(dir, j)
+	o.Observer = w
+	shipper := ship.New(o)
+	pauses, resume := make(chan time.Duration), make(chan struct{})
+	shipper.OnPause(func(ctx context.Context, d time.Duration) {
+		select {
+		case pauses <- d:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-resume:
+		case <-ctx.Done():
+		}
+	})
+	run(t, shipper)
+	for range 2 {
+		if d := <-pauses; d < time.Minute || d > 3*time.Minute {
+			t.Errorf("the sidecar waits for %s", d)
+		}
+		if why := shipper.Waiting(); !strings.Contains(why, "QUOTA") || !strings.Contains(why, "may keep 1 bytes") {
+			t.Errorf("the sidecar says that it waits since %q", why)
+		}
+		resume <- struct{}{}
+	}
+	<-pauses
+	if w.failed["quota"] != 3 || w.acked != 0 {
+		t.Errorf("failures %v, acknowledged %d", w.failed, w.acked)
+	}
+	quota(0)
+	resume <- struct{}{}
+	w.until(t, "the ack of what waited", func() bool { return w.acked == j.Head().Seq })
+	if why := shipper.Waiting(); why != "" {
+		t.Errorf("the sidecar says that it waits since %q", why)
 	}
 }
 

@@ -29,12 +29,15 @@ var errGap = errors.New("the collector lacks records before those that were sent
 // RefusalError is what a collector did not take.
 type RefusalError struct {
 	Code       api.Refusal_Code
-	Seq        int64
+	Seq        int64 // 0: it is about no one record
 	Message    string
 	RetryAfter time.Duration // 0: not known
 }
 
 func (e *RefusalError) Error() string {
+	if e.Seq == 0 {
+		return fmt.Sprintf("the collector takes no records (%s): %s", e.Code, e.Message)
+	}
 	return fmt.Sprintf("the collector refuses record %d (%s): %s", e.Seq, e.Code, e.Message)
 }
 
@@ -108,6 +111,7 @@ func (s *Shipper) session(ctx context.Context, keep keeper, work func(context.Co
 		return err
 	}
 	s.Observer.Connected(true)
+	s.waiting.Store(nil)
 	return work(ctx, st)
 }
 

@@ -25,6 +25,9 @@ func (s *Sidecar) serveJournal(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
+	if s.shipper != nil {
+		stat.Waiting = s.shipper.Waiting()
+	}
 	writeJSON(w, stat)
 }
 

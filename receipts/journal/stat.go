@@ -23,8 +23,11 @@ type Stat struct {
 	// OpenIntents are the exchanges under way, or those that a crash cut short.
 	OpenIntents int `json:"open_intents"`
 	// AckedSeq is up to where a collector has the chain; 0 for nothing.
-	AckedSeq int64      `json:"acked_seq"`
-	Disk     BudgetStat `json:"disk"`
+	AckedSeq int64 `json:"acked_seq"`
+	// Waiting says why what the collector lacks is not shipped; empty while it is,
+	// and where the sidecar does not run.
+	Waiting string     `json:"waiting,omitempty"`
+	Disk    BudgetStat `json:"disk"`
 	// Unavailable says why egress is denied; empty while it is not, and where the
 	// sidecar does not run.
 	Unavailable string `json:"unavailable,omitempty"`

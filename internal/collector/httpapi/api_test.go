@@ -227,8 +227,15 @@ func TestParametersAreNoSQL(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	w := newWorld(t)
-	w.chain("a.example", "b.example")
+	size := 0
+	for _, line := range w.chain("a.example", "b.example").Lines {
+		size += len(line)
+	}
+	if err := w.store.SetQuota(t.Context(), "acme", 1<<20); err != nil {
+		t.Fatal(err)
+	}
 	var u struct {
+		Stored   struct{ Bytes, Quota int }
 		Total    struct{ Exchanges, VEX int64 }
 		Outcomes map[string]struct{ Exchanges int64 }
 		Denials  map[string]int64
@@ -236,6 +243,9 @@ func TestUsage(t *testing.T) {
 	w.get("/v1/usage", &u)
 	if u.Total.Exchanges != 4 || u.Total.VEX != 2 || u.Outcomes["denied"].Exchanges != 2 || u.Denials["HEL_PATH_NOT_ALLOWED"] != 2 {
 		t.Errorf("got %+v", u)
+	}
+	if u.Stored.Bytes != size || u.Stored.Quota != 1<<20 {
+		t.Errorf("got %+v, want %d bytes", u.Stored, size)
 	}
 	w.get("/v1/usage?from=2026-11-22&to=2026-11-23", &u)
 	w.wantProblem("/v1/usage?from=2020-01-01", acme, http.StatusBadRequest)

@@ -30,6 +30,12 @@ func (c *counts) add(r *store.Rollup) {
 	c.FU += r.FU
 }
 
+// stored is what the tenant keeps now, whatever the period, in bytes.
+type stored struct {
+	Bytes int64 `json:"bytes"`
+	Quota int64 `json:"quota,omitempty"`
+}
+
 type usageAnswer struct {
 	From     time.Time          `json:"from"`
 	To       time.Time          `json:"to"`
@@ -37,6 +43,7 @@ type usageAnswer struct {
 	Total    counts             `json:"total"`
 	Outcomes map[string]*counts `json:"outcomes"`
 	Denials  map[string]int64   `json:"denials"` // exchanges by reason code
+	Stored   stored             `json:"stored"`
 }
 
 // usage sums the hours of a period: whole hours, as they were counted on ingest.
@@ -59,7 +66,12 @@ func (a *API) usage(w http.ResponseWriter, r *request) error {
 	if !u.From.Before(u.To) || u.To.Sub(u.From) > maxUsage {
 		return badParameter("from", "from and to are whole hours, from before to, 366 days apart at most")
 	}
-	err := store.EachRollup(r.Context(), a.Store, r.tenant, store.RollupQuery{From: u.From, To: u.To, Agent: u.Agent}, func(row *store.Rollup) {
+	kept, err := a.Store.Stored(r.Context(), r.tenant)
+	if err != nil {
+		return err
+	}
+	u.Stored = stored(kept)
+	err = store.EachRollup(r.Context(), a.Store, r.tenant, store.RollupQuery{From: u.From, To: u.To, Agent: u.Agent}, func(row *store.Rollup) {
 		u.Total.add(row)
 		outcome := u.Outcomes[string(row.Outcome)]
 		if outcome == nil {

@@ -29,6 +29,9 @@ type chain struct {
 	pending  store.Batch        // what the verifier has accepted and is not stored
 
 	logged map[api.Refusal_Code]bool // refusals are logged once a stream and code
+
+	committed bool // the stream has stored something
+	overQuota bool // the alarm is raised, and nothing was stored since
 }
 
 // open finds the chain of a client certificate.
@@ -102,12 +105,13 @@ func (c *chain) batch(ctx context.Context, b *api.Batch) (*api.ShipResponse, err
 	// the same sidecar: then the batch is looked at again from where the chain is.
 	for {
 		response, err := c.take(ctx, lines)
-		moved := new(store.HeadMovedError)
+		moved, over := new(store.HeadMovedError), new(store.QuotaError)
 		switch {
 		case errors.As(err, &moved):
-			c.known, c.verifier = moved.Chain, nil
+			c.known = moved.Chain
+		case errors.As(err, &over):
+			return c.refuseMore(ctx, over)
 		case err != nil:
-			c.verifier = nil
 			return nil, c.server.unavailable(ctx, err)
 		default:
 			if c.verifier != nil && c.known.Head.Seq-c.kept >= keepEvery {
@@ -139,11 +143,17 @@ func (c *chain) take(ctx context.Context, lines [][]byte) (*api.ShipResponse, er
 			return c.acknowledge(), nil
 		}
 	}
+	// Append has the last word on this. Here it spares the work, of which a sidecar
+	// that does not wait could make much.
+	if err := c.fits(ctx, lines); err != nil {
+		return nil, err
+	}
 	if err := c.resume(ctx, c.goesOn(ctx, lines[0])); err != nil {
 		return nil, err
 	}
 	bad := c.verify(lines)
 	if err := c.commit(ctx); err != nil {
+		c.verifier = nil // it knows what is not stored
 		return nil, err
 	}
 	if bad != nil {
@@ -225,10 +235,12 @@ func (c *chain) commit(ctx context.Context) error {
 	filled := !c.known.Gap.IsZero()
 	c.known, c.at, c.pending = known, known.Head.Seq, store.Batch{}
 	c.server.Appended(c.who.Tenant)
-	if !filled {
-		return nil
+	if filled {
+		if err := c.server.Store.Clear(ctx, c.who.Tenant, c.who.Chain, store.AlarmGap, known.Received); err != nil {
+			return err
+		}
 	}
-	return c.server.Store.Clear(ctx, c.who.Tenant, c.who.Chain, store.AlarmGap, known.Received)
+	return c.hasRoom(ctx)
 }
 
 func (c *chain) acknowledge() *api.ShipResponse {

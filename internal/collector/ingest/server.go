@@ -24,6 +24,7 @@ import (
 type Store interface {
 	store.Chains
 	store.Alarms
+	Stored(ctx context.Context, tenant string) (store.Stored, error)
 	Range(ctx context.Context, tenant, chain string, from int64, limit int) ([]store.Record, error)
 	Certificate(ctx context.Context, tenant, serial string) (store.Certificate, error)
 }

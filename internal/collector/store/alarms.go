@@ -32,6 +32,7 @@ const (
 	AlarmSilent   AlarmKind = "silent"   // not heard of, though it did not stop
 	AlarmClock    AlarmKind = "clock"    // the sidecar's clock is more than 5 minutes off
 	AlarmInvalid  AlarmKind = "invalid"  // records came that cannot be verified
+	AlarmQuota    AlarmKind = "quota"    // records wait at the sidecar, since the tenant may keep no more
 )
 
 // Alarm is one thing to look at.

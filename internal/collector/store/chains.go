@@ -24,9 +24,10 @@ type Chains interface {
 
 	// Append adds verified records to a chain in one transaction: under the lock of
 	// the chain's row, the head is held against the batch (*HeadMovedError), the
-	// records are inserted, roll-ups and the log's queue take them in, and the head
-	// moves. ErrNotFound where the chain is not registered. It returns the chain as
-	// it is then.
+	// records are inserted, roll-ups, what the tenant keeps and the log's queue take
+	// them in, and the head moves. *QuotaError where the tenant may not keep that
+	// much, ErrNotFound where the chain is not registered. It returns the chain as it
+	// is then.
 	Append(ctx context.Context, tenant string, b *Batch) (Chain, error)
 	// Hashes are the receipt_hash of the stored records with seq from..to, by seq.
 	Hashes(ctx context.Context, tenant, chain string, from, to int64) (map[int64]string, error)

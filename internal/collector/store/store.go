@@ -22,6 +22,7 @@ type Store interface {
 	Chains
 	Records
 	Usage
+	Storage
 	Log
 	Alarms
 

@@ -11,6 +11,7 @@ type usagePage struct {
 	Month  string // 2006-01
 	Months []string
 	Agent  string
+	Stored store.Stored
 	Total  sums
 	VEX    plot // by day
 	Days   []usageDay
@@ -42,6 +43,9 @@ func (w *Web) usage(rw http.ResponseWriter, v *visit) error {
 		p.Days = append(p.Days, usageDay{Day: day})
 	}
 	query := store.RollupQuery{From: begin, To: end, Agent: p.Agent}
+	if p.Stored, err = w.Store.Stored(v.Context(), v.tenant); err != nil {
+		return err
+	}
 	err = store.EachRollup(v.Context(), w.Store, v.tenant, query, func(r *store.Rollup) {
 		p.Total.add(r)
 		p.Days[r.Hour.UTC().Day()-1].add(r)

@@ -27,6 +27,7 @@ var static embed.FS
 type Reader interface {
 	store.Records
 	store.Usage
+	Stored(ctx context.Context, tenant string) (store.Stored, error)
 	Chain(ctx context.Context, tenant, id string) (store.Chain, error)
 	ListChains(ctx context.Context, tenant string, q store.ChainQuery) ([]store.Chain, error)
 	ChainKeys(ctx context.Context, tenant, id string) ([]store.Key, error)

@@ -78,6 +78,9 @@ func (v *visitor) login(token string) {
 func TestPagesShowWhatHappened(t *testing.T) {
 	s := newSite(t)
 	c := s.traffic("acme")
+	if err := s.store.SetQuota(t.Context(), "acme", 5_000_000); err != nil {
+		t.Fatal(err)
+	}
 	v := s.visitor(t)
 	v.login("acme-token")
 	receipt := decode(t, c.Lines[1])
@@ -90,7 +93,7 @@ func TestPagesShowWhatHappened(t *testing.T) {
 		"/traces/" + receipt.TraceID:        {receipt.TraceID, receipt.ReceiptID},
 		"/chains":                           {c.ID, "silent"},
 		"/chains/" + c.ID:                   {"genesis", receipt.ReceiptID, "Key from seq 1"},
-		"/usage":                            {"VEX by day", "2026-11-23"},
+		"/usage":                            {"VEX by day", "2026-11-23", "kB of 5.0 MB"},
 		"/export?chain=" + c.ID:             {"value=\"" + c.ID + "\""},
 		"/receipts?host=%22%3E%3Cscript%3E": {"No receipt is like that", "&#34;&gt;&lt;script&gt;"},
 	} {

@@ -16,7 +16,7 @@ import (
 
 // tenantTables are those whose rows belong to a tenant.
 var tenantTables = []string{
-	"alarms", "certificates", "chain_keys", "chains", "forks", "given_up", "log_queue", "log_runs", "log_tiles", "logs", "records", "rollups", "verifiers",
+	"alarms", "certificates", "chain_keys", "chains", "forks", "given_up", "log_queue", "log_runs", "log_tiles", "logs", "records", "rollups", "storage", "verifiers",
 }
 
 // loginRole is a user who may do what the application's role may, in a database
@@ -117,6 +117,28 @@ func TestRowLevelSecurity(t *testing.T) {
 	}
 }
 
+// The owner takes a month off what a tenant keeps, as docs/collector.md has it.
+func TestDroppedMonth(t *testing.T) {
+	_, owner := loginRole(t)
+	var before, after int64
+	month := "records_" + time.Now().UTC().Format("2006_01")
+	err := within(t, owner, "acme", func(tx pgx.Tx) error {
+		return errors.Join(
+			tx.QueryRow(t.Context(), `SELECT bytes FROM storage`).Scan(&before),
+			tx.QueryRow(t.Context(), `UPDATE storage SET bytes = bytes - (SELECT COALESCE(sum(octet_length(line)), 0) FROM `+month+
+				` WHERE tenant = 'acme') WHERE tenant = 'acme' RETURNING bytes`).Scan(&after))
+	})
+	var fork int64
+	if err == nil {
+		err = within(t, owner, "acme", func(tx pgx.Tx) error {
+			return tx.QueryRow(t.Context(), `SELECT octet_length(line) FROM forks`).Scan(&fork)
+		})
+	}
+	if err != nil || before <= after || after != fork {
+		t.Errorf("%d bytes, and without the month %d, %v; the evidence of a fork has %d", before, after, err, fork)
+	}
+}
+
 func within(t *testing.T, c *pgx.Conn, tenant string, f func(pgx.Tx) error) error {
 	t.Helper()
 	return pgx.BeginFunc(t.Context(), c, func(tx pgx.Tx) error {
@@ -135,6 +157,8 @@ func TestApplicationRole(t *testing.T) {
 	refused := map[string]struct{ tenant, sql, code string }{
 		"write for another tenant": {"beta", `INSERT INTO rollups VALUES ('acme', now(), 'a', 'denied', 'r', 1, 1, 1, 1, 1)`, "42501"},
 		"write without a tenant":   {"", `INSERT INTO rollups VALUES ('acme', now(), 'a', 'denied', 'r', 1, 1, 1, 1, 1)`, "42501"},
+		"raise another's quota":    {"beta", `INSERT INTO storage VALUES ('acme', 0, 0) ON CONFLICT (tenant) DO UPDATE SET quota = 0`, "42501"},
+		"count backwards":          {"acme", `DELETE FROM storage`, "42501"},
 		"give rows away":           {"acme", `UPDATE chains SET tenant = 'beta'`, "42501"},
 		"change a record":          {"acme", `UPDATE records SET host = 'other.example'`, "42501"},
 		"delete a record":          {"acme", `DELETE FROM records`, "42501"},

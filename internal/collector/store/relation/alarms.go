@@ -83,9 +83,14 @@ func (s *Store) AddFork(ctx context.Context, tenant string, f store.Fork) error 
 		if err != nil || kept >= maxForks {
 			return err
 		}
-		_, err = tx.Exec(ctx,
+		n, err := tx.Exec(ctx,
 			`INSERT INTO forks (tenant, chain_id, seq, receipt_hash, known_hash, line, received) VALUES ($1, $2, $3, $4, $5, $6, $7)
 			 ON CONFLICT DO NOTHING`, tenant, f.Chain, f.Seq, hash, known, f.Line, when(f.Received))
+		if err != nil || n == 0 {
+			return err
+		}
+		// Counted, and kept beyond any quota too: a chain has little of it.
+		_, err = addStored(ctx, tx, tenant, int64(len(f.Line)))
 		return err
 	})
 }

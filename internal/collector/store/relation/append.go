@@ -31,7 +31,14 @@ func (s *Store) Append(ctx context.Context, tenant string, b *store.Batch) (stor
 			return err
 		}
 		// Last, because the tenant's chains share these rows.
-		return addRollups(ctx, tx, tenant, b.Records)
+		if err := addRollups(ctx, tx, tenant, b.Records); err != nil {
+			return err
+		}
+		stored, err := addStored(ctx, tx, tenant, b.Size())
+		if err != nil {
+			return err
+		}
+		return stored.Check(0)
 	})
 	return after, err
 }

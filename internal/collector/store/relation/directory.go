@@ -16,10 +16,12 @@ func (s *Store) CreateTenant(ctx context.Context, t store.Tenant) error {
 	})
 }
 
+const selectTenant = `SELECT tenant, created FROM tenants WHERE tenant = $1`
+
 // Tenant implements store.Directory.
 func (s *Store) Tenant(ctx context.Context, name string) (store.Tenant, error) {
 	return reading(ctx, s, "", "tenant "+name, func(tx Tx) (store.Tenant, error) {
-		return one(ctx, tx, scanTenant, `SELECT tenant, created FROM tenants WHERE tenant = $1`, name)
+		return one(ctx, tx, scanTenant, selectTenant, name)
 	})
 }
 
@@ -43,7 +45,7 @@ func (s *Store) AddToken(ctx context.Context, t store.Token) error {
 		scopes[i] = string(scope)
 	}
 	return s.writing(ctx, "", "token "+t.ID, func(tx Tx) error {
-		if _, err := one(ctx, tx, scanTenant, `SELECT tenant, created FROM tenants WHERE tenant = $1`, t.Tenant); err != nil {
+		if _, err := one(ctx, tx, scanTenant, selectTenant, t.Tenant); err != nil {
 			return err
 		}
 		return inserted(tx.Exec(ctx,

@@ -30,6 +30,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		"pages":        testPages,
 		"spans":        testSpans,
 		"rollups":      testRollups,
+		"quota":        testQuota,
+		"shared quota": testSharedQuota,
 		"log":          testLog,
 		"alarms":       testAlarms,
 		"silence":      testSilence,

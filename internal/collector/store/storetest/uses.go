@@ -103,9 +103,10 @@ func (b Bulk) writeUses(n int) []Use {
 	return []Use{
 		{Name: "a new chain", Rows: 0, Method: "RegisterChain", Args: []any{"acme", fresh}, Writes: true},
 		{Name: "a known chain", Rows: 2, Method: "RegisterChain", Args: []any{"acme", known}, Writes: true},
-		{Name: "a batch", Rows: 2, Method: "Append", Args: []any{"acme", batch}, Writes: true},
+		{Name: "a batch", Rows: 3, Method: "Append", Args: []any{"acme", batch}, Writes: true},
 		{Name: "what a verifier knows", Rows: 0, Method: "SaveVerifier", Args: []any{"acme", writer, int64(2), []byte("state")}, Writes: true},
 		{Name: "a heartbeat", Rows: 1, Method: "Beat", Args: []any{"acme", writer, store.Beat{At: day, Seq: 1}}, Writes: true},
+		{Name: "what a tenant may keep", Rows: 1, Method: "SetQuota", Args: []any{"acme", int64(0)}, Writes: true},
 		{Name: "a gap", Rows: 1, Method: "NoteGap", Args: []any{"acme", writer, day}, Writes: true},
 	}
 }
@@ -162,6 +163,7 @@ func (Bulk) usageUses(n int) []Use {
 	next.After = &store.Rollup{Hour: month.To.Add(-2 * time.Hour), Outcome: receipts.Denied, Reason: "REASON_0"}
 	const hour = BulkAgents * BulkReasons
 	return []Use{
+		{Name: "what a tenant keeps", Rows: 2, Method: "Stored", Args: []any{"acme"}},
 		{Name: "a week's usage", Rows: 7 * 24 * hour, Method: "Rollups", Args: []any{"acme", week}},
 		{Name: "a month's usage", Rows: 31 * 24 * hour, Method: "Rollups", Args: []any{"acme", month}},
 		{Name: "the end of a month's usage", Rows: 2*hour - BulkAgents, Method: "Rollups", Args: []any{"acme", next}},

@@ -194,6 +194,13 @@ CREATE TABLE rollups (
 ) WITH (fillfactor = 50);
 CREATE INDEX rollups_of_agent ON rollups (tenant, agent, hour, outcome, reason);
 
+-- What the tenant keeps, in bytes of lines, and may keep (0: no limit).
+CREATE TABLE storage (
+	tenant text COLLATE "C" PRIMARY KEY REFERENCES tenants,
+	bytes  bigint NOT NULL DEFAULT 0 CHECK (bytes >= 0),
+	quota  bigint NOT NULL DEFAULT 0 CHECK (quota >= 0)
+) WITH (fillfactor = 50);
+
 CREATE TABLE logs (
 	tenant     text COLLATE "C" PRIMARY KEY REFERENCES tenants,
 	size       bigint NOT NULL,
@@ -267,7 +274,7 @@ DO $$
 DECLARE
 	name text;
 BEGIN
-	FOREACH name IN ARRAY ARRAY['chains', 'chain_keys', 'certificates', 'verifiers', 'records', 'given_up', 'rollups',
+	FOREACH name IN ARRAY ARRAY['chains', 'chain_keys', 'certificates', 'verifiers', 'records', 'given_up', 'rollups', 'storage',
 		'logs', 'log_queue', 'log_runs', 'log_tiles', 'alarms', 'forks'] LOOP
 		EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
 		EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
@@ -283,6 +290,6 @@ GRANT SELECT ON goose_db_version TO signet_app;
 -- Evidence is added, never changed: no UPDATE of records, and no DELETE but of
 -- the log's queue and of what verifiers know.
 GRANT SELECT, INSERT ON tenants, chain_keys, records, given_up, log_runs, forks TO signet_app;
-GRANT SELECT, INSERT, UPDATE ON tokens, chains, certificates, verifiers, rollups, logs, log_tiles, alarms TO signet_app;
+GRANT SELECT, INSERT, UPDATE ON tokens, chains, certificates, verifiers, rollups, storage, logs, log_tiles, alarms TO signet_app;
 GRANT SELECT, INSERT, DELETE ON log_queue TO signet_app;
 GRANT DELETE ON verifiers TO signet_app;

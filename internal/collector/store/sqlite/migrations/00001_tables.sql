@@ -133,6 +133,13 @@ CREATE TABLE rollups (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX rollups_of_agent ON rollups (tenant, agent, hour, outcome, reason);
 
+-- What the tenant keeps, in bytes of lines, and may keep (0: no limit).
+CREATE TABLE storage (
+	tenant TEXT PRIMARY KEY NOT NULL REFERENCES tenants,
+	bytes  INTEGER NOT NULL DEFAULT 0 CHECK (bytes >= 0),
+	quota  INTEGER NOT NULL DEFAULT 0 CHECK (quota >= 0)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE logs (
 	tenant     TEXT PRIMARY KEY NOT NULL REFERENCES tenants,
 	size       INTEGER NOT NULL,

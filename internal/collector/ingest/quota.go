@@ -1,0 +1,55 @@
+package ingest
+
+import (
+	"context"
+	"time"
+
+	"github.com/signet-egress/signet/internal/api"
+	"github.com/signet-egress/signet/internal/collector/store"
+)
+
+// roomEvery is how long a sidecar waits for its tenant to have room again: an
+// operator makes it, and that takes longer.
+const roomEvery = time.Minute
+
+// fits tells whether the tenant may keep lines beside what it keeps:
+// *store.QuotaError where it may not.
+func (c *chain) fits(ctx context.Context, lines [][]byte) error {
+	stored, err := c.server.Store.Stored(ctx, c.who.Tenant)
+	if err != nil {
+		return err
+	}
+	var bytes int64
+	for _, line := range lines {
+		bytes += int64(len(line))
+	}
+	return stored.Check(bytes)
+}
+
+// refuseMore refuses what the tenant may not keep. The alarm is raised once, and
+// not again for each time that the sidecar tries.
+func (c *chain) refuseMore(ctx context.Context, over *store.QuotaError) (*api.ShipResponse, error) {
+	if !c.overQuota {
+		err := c.raise(ctx, store.AlarmQuota, c.known.Head.Seq+1, "records from here on wait at the sidecar: "+over.Error())
+		if err != nil {
+			return nil, c.server.unavailable(ctx, err)
+		}
+		c.overQuota = true
+	}
+	response := c.refuse(ctx, api.Refusal_QUOTA, 0, over)
+	response.GetRefusal().RetryAfterMs = roomEvery.Milliseconds()
+	return response, nil
+}
+
+// hasRoom ends the alarm, since something was stored. It may be of an earlier
+// stream, or of one at another replica.
+func (c *chain) hasRoom(ctx context.Context) error {
+	if c.committed && !c.overQuota {
+		return nil
+	}
+	if err := c.server.Store.Clear(ctx, c.who.Tenant, c.who.Chain, store.AlarmQuota, time.Now()); err != nil {
+		return err
+	}
+	c.committed, c.overQuota = true, false
+	return nil
+}
