@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"crypto/ed25519"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"time"
@@ -56,14 +55,15 @@ func (Bulk) Seq(n int) int64 { return int64(n/BulkWriters + 1) }
 
 // Head is where every chain with records ends.
 func (b Bulk) Head() store.Head {
-	sum := digest("head")
+	sum := bulkBytes("head")
 	return store.Head{Seq: int64(b.Records / BulkWriters), Hash: "sha256:" + hex.EncodeToString(sum[:])}
 }
 
 // bulkKey is the key of every chain.
 func bulkKey() ed25519.PublicKey {
-	sum := digest("k")
+	sum := bulkBytes("key")
 	return sum[:]
 }
 
-func digest(text string) [32]byte { return sha256.Sum256([]byte(text)) }
+// bulkBytes are 32 bytes that SQL can make too.
+func bulkBytes(text string) [32]byte { return [32]byte(fmt.Appendf(nil, "%32s", text)) }

@@ -20,6 +20,7 @@ type Use struct {
 	Method string
 	Args   []any  // behind the context
 	Index  string // that must be used, where rows do not tell; "": any
+	Window bool   // it looks through a part of an index, and picks from that
 	Writes bool
 }
 
@@ -56,8 +57,8 @@ func (b Bulk) directoryUses(n int) []Use {
 		{Name: "a new tenant", Rows: 0, Method: "CreateTenant", Args: []any{store.Tenant{Name: chains.UUID(), Created: day}}, Writes: true},
 		{Name: "a tenant", Rows: 1, Method: "Tenant", Args: []any{"acme"}},
 		{Name: "a page of tenants", Rows: 1000, Method: "Tenants", Args: []any{"tenant-1", 1000}},
-		{Name: "a new token", Rows: 1, Method: "AddToken", Args: []any{store.Token{ID: chains.UUID(), Tenant: "acme", Digest: digest(chains.UUID()), Created: day}}, Writes: true},
-		{Name: "a token", Rows: 1, Method: "TokenByDigest", Args: []any{digest(fmt.Sprintf("token-%d", n%3000+1))}},
+		{Name: "a new token", Rows: 1, Method: "AddToken", Args: []any{store.Token{ID: chains.UUID(), Tenant: "acme", Digest: [32]byte([]byte(chains.UUID())), Created: day}}, Writes: true},
+		{Name: "a token", Rows: 1, Method: "TokenByDigest", Args: []any{bulkBytes(fmt.Sprintf("token-%d", n%3000+1))}},
 		{Name: "tokens", Rows: 1000, Method: "Tokens", Args: []any{"acme"}},
 		{Name: "the end of a token", Rows: 1, Method: "RevokeToken", Args: []any{"acme", fmt.Sprintf("token-%d", n%3000+1), day}, Writes: true},
 		{Name: "a new certificate", Rows: 0, Method: "AddCertificate", Args: []any{store.Certificate{Serial: chains.UUID(), Tenant: "acme", Chain: chain, Issued: day, NotAfter: day}}, Writes: true},
@@ -133,10 +134,10 @@ func (b Bulk) receiptUses(n int) (uses []Use) {
 	writer, at := b.Writer(n), b.At(n)
 	after := &store.Cursor{TS: at, Chain: writer, Seq: b.Seq(n)}
 	host, agent := fmt.Sprintf("host-%d.example", n%50), fmt.Sprintf("agent-%d", n%BulkAgents)
+	const page, window = 50 + 1, 5000 // one more tells whether there is another page
 	use := func(name string, rows int, q store.ReceiptQuery) {
-		uses = append(uses, Use{Name: name, Rows: rows, Method: "Receipts", Args: []any{"acme", q}})
+		uses = append(uses, Use{Name: name, Rows: rows, Method: "Receipts", Args: []any{"acme", q}, Window: rows == window})
 	}
-	const page = 50 + 1 // one tells whether there is another page
 	use("the newest receipts", page, store.ReceiptQuery{})
 	use("a page of receipts", page, store.ReceiptQuery{After: after})
 	use("receipts of a host", page, store.ReceiptQuery{After: after, Host: host})
@@ -147,7 +148,6 @@ func (b Bulk) receiptUses(n int) (uses []Use) {
 	use("receipts of a chain", page, store.ReceiptQuery{After: after, Chain: writer})
 	use("receipts of a period", page, store.ReceiptQuery{From: at.Add(-time.Hour), To: at})
 	use("receipts of a host in a period", page, store.ReceiptQuery{From: at.Add(-24 * time.Hour), To: at, Host: host})
-	const window = 5000 // of an index that does not answer alone
 	use("receipts of a host and an agent", window, store.ReceiptQuery{After: after, Host: host, Agent: agent})
 	use("receipts that were forwarded", window, store.ReceiptQuery{After: after, Outcome: receipts.Forwarded})
 	return uses

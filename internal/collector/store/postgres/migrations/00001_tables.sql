@@ -210,13 +210,13 @@ CREATE TABLE logs (
 );
 
 CREATE TABLE log_queue (
-	id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	id        bigint GENERATED ALWAYS AS IDENTITY,
 	tenant    text COLLATE "C" NOT NULL,
 	chain_id  uuid NOT NULL,
 	first_seq bigint NOT NULL,
-	records   bigint NOT NULL CHECK (records > 0)
+	records   bigint NOT NULL CHECK (records > 0),
+	PRIMARY KEY (tenant, id)
 );
-CREATE INDEX log_queue_of_tenant ON log_queue (tenant, id);
 
 CREATE TABLE log_runs (
 	tenant    text COLLATE "C" NOT NULL,

@@ -9,12 +9,12 @@ CREATE FUNCTION bulk_start() RETURNS timestamptz IMMUTABLE LANGUAGE sql RETURN t
 
 INSERT INTO tenants SELECT 'tenant-' || n, now() FROM generate_series(1, 3000) n UNION ALL SELECT 'acme', now();
 INSERT INTO logs SELECT tenant, CASE tenant WHEN 'acme' THEN current_setting('bulk.records')::bigint / 2 ELSE 0 END, sha256('root'), 'checkpoint', now() FROM tenants;
-INSERT INTO tokens SELECT 'token-' || n, CASE WHEN n <= 3000 THEN 'acme' ELSE 'tenant-' || n % 3000 + 1 END, sha256(('token-' || n)::bytea), 'receipts.read', bulk_start() + n * interval '1 minute'
+INSERT INTO tokens SELECT 'token-' || n, CASE WHEN n <= 3000 THEN 'acme' ELSE 'tenant-' || n % 3000 + 1 END, lpad('token-' || n, 32)::bytea, 'receipts.read', bulk_start() + n * interval '1 minute'
 	FROM generate_series(1, 6000) n;
 
 -- Most chains are of pods that are gone, for longer than records are kept.
 INSERT INTO chains (tenant, chain_id, agent, kid, public_key, registered, head_seq, head_hash, first_ts, head_ts, received, clean_stop, gap_since, last_sign)
-	SELECT 'acme', bulk_id('c', n), 'agent-' || n % 10, 'k', sha256('k'), bulk_start(), current_setting('bulk.records')::bigint / 100, sha256('head'),
+	SELECT 'acme', bulk_id('c', n), 'agent-' || n % 10, 'k', lpad('key', 32)::bytea, bulk_start(), current_setting('bulk.records')::bigint / 100, lpad('head', 32)::bytea,
 		CASE WHEN n < 4900 THEN bulk_start() - interval '101 days' ELSE bulk_start() END,
 		CASE WHEN n < 4900 THEN bulk_start() - interval '100 days' + n * interval '1 minute' ELSE bulk_start() + interval '80 days' END,
 		bulk_start(), n % 5 <> 0, CASE WHEN n % 50 = 0 THEN bulk_start() + n * interval '1 minute' END, bulk_start() + n * interval '1 minute'
@@ -38,7 +38,8 @@ INSERT INTO rollups SELECT 'acme', bulk_start() + h * interval '1 hour', 'agent-
 INSERT INTO log_runs SELECT 'acme', n * 10, bulk_id('c', 4900 + n % 100), n / 100 * 10 + 1, 10 FROM generate_series(0, current_setting('bulk.records')::int / 20 - 1) n;
 INSERT INTO log_tiles SELECT 'acme', level, n, sha256('tile') FROM generate_series(0, 2) level, generate_series(0, 4999) n;
 INSERT INTO log_queue (tenant, chain_id, first_seq, records)
-	SELECT 'acme', bulk_id('c', 4900 + n % 100), current_setting('bulk.records')::int / 200 + n / 100 + 1, 1 FROM generate_series(0, 4999) n;
+	SELECT tenant, bulk_id('c', 4900 + n % 100), current_setting('bulk.records')::int / 200 + n / 100 + 1, 1
+	FROM generate_series(0, 4999) n, (VALUES ('tenant-1'), ('acme')) t (tenant);
 
 -- One of a hundred is open, and none of those is among the newest.
 INSERT INTO alarms SELECT 'acme', bulk_id('a', n), 'gap', bulk_id('c', CASE WHEN n % 100 = 0 THEN n / 100 ELSE n % 100 END), 1, 'message',

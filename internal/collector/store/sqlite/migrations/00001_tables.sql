@@ -155,7 +155,8 @@ CREATE TABLE log_queue (
 	first_seq INTEGER NOT NULL,
 	records   INTEGER NOT NULL CHECK (records > 0)
 ) STRICT;
-CREATE INDEX log_queue_of_tenant ON log_queue (tenant, id);
+-- All columns, or SQLite would rather walk the queues of all tenants.
+CREATE INDEX log_queue_of_tenant ON log_queue (tenant, id, chain_id, first_seq, records);
 
 CREATE TABLE log_runs (
 	tenant    TEXT NOT NULL,
