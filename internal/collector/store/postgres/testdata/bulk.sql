@@ -8,6 +8,7 @@ CREATE FUNCTION bulk_id(kind text, n bigint) RETURNS uuid IMMUTABLE LANGUAGE sql
 CREATE FUNCTION bulk_start() RETURNS timestamptz IMMUTABLE LANGUAGE sql RETURN timestamptz '2028-01-05 00:00:00Z';
 
 INSERT INTO tenants SELECT 'tenant-' || n, now() FROM generate_series(1, 3000) n UNION ALL SELECT 'acme', now();
+INSERT INTO storage SELECT tenant, 1000, 0 FROM tenants;
 INSERT INTO logs SELECT tenant, CASE tenant WHEN 'acme' THEN current_setting('bulk.records')::bigint / 2 ELSE 0 END, sha256('root'), 'checkpoint', now() FROM tenants;
 INSERT INTO tokens SELECT 'token-' || n, CASE WHEN n <= 3000 THEN 'acme' ELSE 'tenant-' || n % 3000 + 1 END, lpad('token-' || n, 32)::bytea, 'receipts.read', bulk_start() + n * interval '1 minute'
 	FROM generate_series(1, 6000) n;
