@@ -12,8 +12,11 @@ import (
 
 // variable is the environment's name for a flag.
 func variable(flag string) string {
-	if flag == "database" {
-		return "DATABASE_URL" // the name that everybody knows
+	switch flag { // the names that everybody knows
+	case "database":
+		return "DATABASE_URL"
+	case "redis":
+		return "REDIS_URL"
 	}
 	return "SIGNET_COLLECTOR_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }

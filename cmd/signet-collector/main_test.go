@@ -80,6 +80,7 @@ func TestUnusable(t *testing.T) {
 		{"tenant", "token", "acme", "--scope", "everything", "--data", data},
 		{"migrate", "--data", file},
 		{"migrate", "--data", data, "--database", "mysql://root:secret@db/signet"},
+		{"serve", "--data", data, "--redis", "cache.example:6379"},
 	} {
 		if status := run(t.Context(), args); status != exitUnusable {
 			t.Errorf("signet-collector %v: exit status %d", args, status)
@@ -104,11 +105,18 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// What goes wrong with the database does not print its password.
+// What goes wrong with the database, or with Redis, does not print its password.
 func TestNoPasswordInErrors(t *testing.T) {
 	for _, url := range []string{"mysql://u:hunter2@db/x", "postgres://u:hunter2@127.0.0.1:1/x?connect_timeout=1", "postgres://u:hunter2@[::bad/x"} {
 		_, stderr, err := command(t, "migrate", "--data", t.TempDir(), "--database", url)
 		if err == nil || strings.Contains(stderr+err.Error(), "hunter2") {
+			t.Errorf("%s: %v %s", url, err, stderr)
+		}
+	}
+	for _, url := range []string{"hunter2@cache.example", "redis://u:hunter2@[::bad/x", "redis://u:hunter2@cache.example/x"} {
+		t.Setenv("REDIS_URL", url)
+		_, stderr, err := command(t, "serve", "--data", t.TempDir())
+		if err == nil || !strings.HasPrefix(err.Error(), "REDIS_URL: ") || strings.Contains(stderr+err.Error(), "hunter2") {
 			t.Errorf("%s: %v %s", url, err, stderr)
 		}
 	}

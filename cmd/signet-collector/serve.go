@@ -14,6 +14,7 @@ import (
 
 	"github.com/signet-egress/signet/internal/collector"
 	"github.com/signet-egress/signet/internal/collector/pki"
+	"github.com/signet-egress/signet/internal/collector/redis"
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/internal/lifecycle"
 )
@@ -26,6 +27,7 @@ type settings struct {
 	names              []string
 	logName            string
 	tenantRate         int
+	redis              string
 	cluster            cluster
 	migrate            bool
 }
@@ -56,6 +58,18 @@ func (s *settings) open(ctx context.Context) (store.Store, error) {
 	return collector.OpenStore(ctx, url)
 }
 
+// shared is the Redis that replicas share; nil: none.
+func (s *settings) shared() (*redis.Settings, error) {
+	if s.redis == "" {
+		return nil, nil
+	}
+	settings, err := redis.ParseURL(s.redis)
+	if err != nil {
+		return nil, &unusableError{err}
+	}
+	return settings, nil
+}
+
 func newServeCommand() *cobra.Command {
 	var s settings
 	cmd := &cobra.Command{
@@ -73,7 +87,8 @@ func newServeCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&s.migrate, "migrate", false, "bring the tables up to date first, as their owner")
 	cmd.Flags().StringSliceVar(&s.names, "name", []string{"localhost", "127.0.0.1", "::1"}, "names and addresses that sidecars reach the collector by, for its certificate")
 	cmd.Flags().StringVar(&s.logName, "log-name", "signet-collector", "begins the name of each tenant's log, such as collector.example.com; auditors know logs by it, so that it must never change")
-	cmd.Flags().IntVar(&s.tenantRate, "tenant-rate", 10_000, "records a second that one tenant may send to this replica, on the average of 10 seconds")
+	cmd.Flags().IntVar(&s.tenantRate, "tenant-rate", 10_000, "records a second that one tenant may send to this replica, or to all that share a Redis, on the average of 10 seconds")
+	cmd.Flags().StringVar(&s.redis, "redis", "", "redis://HOST[:PORT][/DB], rediss://… (TLS) or unix:///SOCKET: what replicas share limits and a cache of receipts through; without one each has its own")
 	s.cluster.register(cmd)
 	return cmd
 }
@@ -83,6 +98,10 @@ func serve(ctx context.Context, s *settings, stderr io.Writer) (err error) {
 	defer stop()
 	if s.tenantRate < 1 {
 		return &unusableError{fmt.Errorf("tenant-rate: %d is not 1 or more", s.tenantRate)}
+	}
+	shared, err := s.shared()
+	if err != nil {
+		return err
 	}
 	kept, err := s.open(ctx)
 	if err != nil {
@@ -103,7 +122,7 @@ func serve(ctx context.Context, s *settings, stderr io.Writer) (err error) {
 	}
 	c, err := collector.New(ctx, collector.Options{
 		Listen: s.listen, HTTPListen: s.httpListen, MetricsListen: s.metricsListen, Names: s.names, Store: kept, Authority: authority, Key: key,
-		TenantRate: s.tenantRate, LogName: s.logName, Build: version(), Kubernetes: kubernetes,
+		TenantRate: s.tenantRate, LogName: s.logName, Build: version(), Kubernetes: kubernetes, Redis: shared,
 		Logger: slog.New(slog.NewJSONHandler(stderr, nil)),
 	})
 	if err != nil {

@@ -25,7 +25,7 @@ var plan = map[string]room{
 		tests:   []string{"go.yaml.in/yaml/v3", "go.etcd.io/bbolt"},
 	},
 	"cmd/signet-collector": {
-		own:     []string{"internal/collector", "internal/collector/enrol", "internal/collector/pki", "internal/collector/store", "internal/lifecycle"},
+		own:     []string{"internal/collector", "internal/collector/enrol", "internal/collector/pki", "internal/collector/redis", "internal/collector/store", "internal/lifecycle"},
 		modules: []string{"github.com/dustin/go-humanize", "github.com/spf13/cobra", "github.com/spf13/pflag"},
 	},
 	"internal/sidecar": {
@@ -141,8 +141,8 @@ var plan = map[string]room{
 	// The collector. Only its wiring knows which store it has.
 	"internal/collector": {
 		own: []string{
-			"internal/api", "internal/collector/access", "internal/collector/audit", "internal/collector/budget", "internal/collector/enrol", "internal/collector/httpapi", "internal/collector/ingest", "internal/collector/merkle",
-			"internal/collector/pki", "internal/collector/store", "internal/collector/store/postgres", "internal/collector/store/sqlite", "internal/collector/web", "internal/keyfile", "internal/metrics",
+			"internal/api", "internal/collector/access", "internal/collector/audit", "internal/collector/budget", "internal/collector/cache", "internal/collector/enrol", "internal/collector/httpapi", "internal/collector/ingest", "internal/collector/merkle",
+			"internal/collector/pki", "internal/collector/redis", "internal/collector/store", "internal/collector/store/postgres", "internal/collector/store/sqlite", "internal/collector/web", "internal/keyfile", "internal/metrics",
 		},
 		modules: []string{"golang.org/x/sync", "google.golang.org/grpc"},
 		tests:   []string{"github.com/klauspost/compress/zstd", "internal/collector/download", "internal/testkit/chains", "receipts"},
@@ -162,7 +162,16 @@ var plan = map[string]room{
 		modules: []string{"github.com/google/uuid"},
 		outside: []string{"net", "net/http"},
 	},
-	"internal/collector/budget":   {modules: []string{"golang.org/x/time/rate"}},
+	"internal/collector/budget": {modules: []string{"golang.org/x/time/rate"}},
+	"internal/collector/cache": {
+		own:     []string{"internal/collector/store", "receipts"},
+		modules: []string{"github.com/maypok86/otter/v2"},
+		tests:   []string{"internal/collector/store/relation", "internal/collector/store/sqlite", "internal/collector/store/storetest", "internal/testkit/chains"},
+	},
+	"internal/collector/redis": {
+		own:     []string{"internal/collector/budget"},
+		modules: []string{"github.com/go-redis/redis_rate/v10", "github.com/redis/go-redis/v9", "github.com/sony/gobreaker/v2"},
+	},
 	"internal/collector/download": {},
 	"internal/collector/enrol": {
 		own:     []string{"internal/api", "internal/collector/access", "internal/collector/pki", "internal/collector/store", "receipts"},
@@ -270,6 +279,6 @@ var everyTest = []string{"internal/testkit", "internal/testkit/goldenfile", "go.
 // the payment provider and the orchestrator belong to the other binaries, and
 // package testing to none.
 var neverLinked = []string{
-	"github.com/jackc/pgx", "github.com/stripe", "modernc.org/sqlite",
+	"github.com/jackc/pgx", "github.com/redis", "github.com/stripe", "modernc.org/sqlite",
 	"k8s.io", "helm.sh", "testing",
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/signet-egress/signet/internal/collector/budget"
 	"github.com/signet-egress/signet/internal/collector/ingest"
+	"github.com/signet-egress/signet/internal/collector/redis"
 )
 
 // defaultTenantRate is more records a second than two cores verify.
@@ -29,13 +30,19 @@ type limiter interface {
 	Take(ctx context.Context, who string, n int) (wait time.Duration)
 }
 
-func newBudgets(o Options) budgets {
-	of := func(perSecond, burst int) limiter {
-		return budget.NewLocal(budget.Limit{PerSecond: perSecond, Burst: burst}, time.Now)
+// newBudgets returns budgets that all replicas share where there is a Redis, nil
+// for none, and that are this replica's own where not.
+func newBudgets(o Options, shared *redis.Client) budgets {
+	of := func(kind string, perSecond, burst int) limiter {
+		own := budget.NewLocal(budget.Limit{PerSecond: perSecond, Burst: burst}, time.Now)
+		if shared == nil {
+			return own
+		}
+		return shared.Budget(kind, own)
 	}
 	rate := cmp.Or(o.TenantRate, defaultTenantRate)
 	return budgets{
-		requests: of(50, 200), refused: of(1, 30), enrolments: of(50, 500),
-		records: of(rate, max(burstSeconds*rate, ingest.DefaultBatchRecords)), // the least that is taken at once is a batch
+		requests: of("requests", 50, 200), refused: of("refused", 1, 30), enrolments: of("enrolments", 50, 500),
+		records: of("records", rate, max(burstSeconds*rate, ingest.DefaultBatchRecords)), // the least that is taken at once is a batch
 	}
 }

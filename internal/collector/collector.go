@@ -23,12 +23,13 @@ import (
 	"github.com/signet-egress/signet/internal/collector/ingest"
 	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/pki"
+	"github.com/signet-egress/signet/internal/collector/redis"
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/internal/metrics"
 )
 
-// Options are what a Collector is made of. All are required but MetricsListen and
-// Kubernetes.
+// Options are what a Collector is made of. All are required but MetricsListen,
+// Kubernetes and Redis.
 type Options struct {
 	Listen     string // of gRPC, host:port
 	HTTPListen string // of API, pages and health, host:port
@@ -39,10 +40,11 @@ type Options struct {
 	Store         store.Store
 	Authority     *pki.Authority
 	Key           ed25519.PrivateKey // that signs acks, checkpoints and bundles
-	TenantRate    int                // records a second that a tenant may send, in this replica; 0: the default
+	TenantRate    int                // records a second that a tenant may send, to all replicas that share a Redis; 0: the default
 	LogName       string             // begins the origin of every log, such as collector.example.com; it never changes
 	Build         string             // version of the program
 	Kubernetes    *enrol.Kubernetes  // whose service accounts may enrol; nil: nobody's
+	Redis         *redis.Settings    // what replicas share beside the store; nil: nothing
 	Logger        *slog.Logger
 }
 
@@ -54,22 +56,31 @@ type Collector struct {
 	watch      *ingest.Watch
 	grpc       *grpc.Server
 	rpc        net.Listener
-	plain, ops *site // ops may be nil
+	plain, ops *site         // ops may be nil
+	redis      *redis.Client // nil: there is none
 }
 
 // New binds the listeners. On an error nothing stays open but the store, which is
 // the caller's.
 func New(ctx context.Context, o Options) (_ *Collector, err error) {
 	signer := merkle.NewSigner(o.LogName, o.Key)
-	limits := newBudgets(o)
-	gate := access.NewGate(o.Store, time.Now, limits.requests, limits.refused)
 	measured := metrics.NewCollector(o.Build)
-	handler, err := httpHandler(o, gate, signer, measured)
+	shared := newRedis(ctx, o, measured)
+	if shared != nil {
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, shared.Close())
+			}
+		}()
+	}
+	limits := newBudgets(o, shared)
+	gate := access.NewGate(o.Store, time.Now, limits.requests, limits.refused)
+	handler, err := httpHandler(o, gate, newCache(o, shared, measured), signer, measured)
 	if err != nil {
 		return nil, err
 	}
 	c := &Collector{
-		log: o.Logger, metrics: measured,
+		log: o.Logger, metrics: measured, redis: shared,
 		sequencer: merkle.NewSequencer(o.Store, signer, o.Logger), watch: ingest.NewWatch(o.Store, o.Logger, measured),
 	}
 	if c.rpc, err = listen(ctx, "listen", o.Listen); err != nil {
@@ -184,7 +195,11 @@ func (c *Collector) Serve(ctx context.Context) error {
 	}
 	c.stop(context.WithoutCancel(ctx))
 	stop()
-	return group.Wait()
+	err := group.Wait()
+	if c.redis != nil {
+		err = errors.Join(err, c.redis.Close())
+	}
+	return err
 }
 
 func (c *Collector) stop(ctx context.Context) {

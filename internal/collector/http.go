@@ -13,6 +13,7 @@ import (
 
 	"github.com/signet-egress/signet/internal/collector/access"
 	"github.com/signet-egress/signet/internal/collector/audit"
+	"github.com/signet-egress/signet/internal/collector/cache"
 	"github.com/signet-egress/signet/internal/collector/httpapi"
 	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/web"
@@ -20,7 +21,7 @@ import (
 )
 
 // httpHandler is what is served to people and their programs: API, pages, health.
-func httpHandler(o Options, gate *access.Gate, signer *merkle.Signer, measured *metrics.Collector) (http.Handler, error) {
+func httpHandler(o Options, gate *access.Gate, cached *cache.Store, signer *merkle.Signer, measured *metrics.Collector) (http.Handler, error) {
 	pub, ok := o.Key.Public().(ed25519.PublicKey)
 	if !ok {
 		return nil, errors.New("the signing key is not an Ed25519 key")
@@ -28,11 +29,11 @@ func httpHandler(o Options, gate *access.Gate, signer *merkle.Signer, measured *
 	prover := merkle.Prover{Store: o.Store}
 	exporter := &audit.Exporter{Store: o.Store, Log: prover, Key: o.Key, Build: o.Build, Now: time.Now}
 	api := httpapi.New(httpapi.Config{
-		Store: o.Store, Prover: prover, Exporter: exporter, Gate: gate, Key: pub, LogKey: signer.VerifierKey,
+		Store: cached, Prover: prover, Exporter: exporter, Gate: gate, Key: pub, LogKey: signer.VerifierKey,
 		Seal: sealOf(o.Key), Now: time.Now, Logger: o.Logger, Observer: measured,
 	})
 	pages, err := web.New(web.Config{
-		Store: o.Store, Prover: prover, Exporter: exporter, Gate: gate, LogKey: signer.VerifierKey,
+		Store: cached, Prover: prover, Exporter: exporter, Gate: gate, LogKey: signer.VerifierKey,
 		Seal: sealOf(o.Key), Now: time.Now, Logger: o.Logger,
 	})
 	if err != nil {

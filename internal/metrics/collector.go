@@ -21,6 +21,10 @@ type Collector struct {
 	gaps, faults        prometheus.Counter
 	answers             *prometheus.CounterVec
 	answer              *prometheus.HistogramVec
+	redisUp             prometheus.Gauge
+	redis               *prometheus.CounterVec
+	hits, misses        *prometheus.CounterVec
+	rejected            prometheus.Counter
 
 	registry    *prometheus.Registry
 	definitions []Definition
@@ -41,6 +45,11 @@ func NewCollector(build string) *Collector {
 		faults:    d.counter("panics_total", "Streams and calls that a fault in the collector ended; each is a bug.").WithLabelValues(),
 		answers:   d.counter("api_answers_total", "Answers of the HTTP API.", "endpoint", "status_code"),
 		answer:    d.histogram("api_answer_duration_seconds", "From a request of the HTTP API to the end of its answer.", lookupBuckets(), "endpoint"),
+		redisUp:   d.gauge("redis_available", "1 while Redis answers; 0 while it does not, or where there is none.").WithLabelValues(),
+		redis:     d.counter("redis_questions_total", "What Redis was asked. A take that it did not answer was taken from this replica's own budget.", "question", "outcome"),
+		hits:      d.counter("cache_hits_total", "Look-ups of a receipt by its id that a cache answered.", "cache_type"),
+		misses:    d.counter("cache_misses_total", "Look-ups of a receipt by its id that a cache could not answer.", "cache_type"),
+		rejected:  d.counter("cache_rejected_total", "Values in Redis that no replica has written for the receipt; the store was asked instead.").WithLabelValues(),
 	}
 	d.gauge("build_info", "Always 1; what is running.", "version", "go_version").WithLabelValues(build, runtime.Version()).Set(1)
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -92,13 +101,39 @@ func (c *Collector) Answered(endpoint string, status int, took time.Duration) {
 	c.answer.WithLabelValues(endpoint).Observe(took.Seconds())
 }
 
+// RedisAvailable tells that Redis answers, or that it no longer does.
+func (c *Collector) RedisAvailable(yes bool) {
+	if yes {
+		c.redisUp.Set(1)
+		return
+	}
+	c.redisUp.Set(0)
+}
+
+// Redis tells of a question to Redis and what came of it.
+func (c *Collector) Redis(question, outcome string) {
+	c.redis.WithLabelValues(question, outcome).Inc()
+}
+
+// CacheHit tells of a look-up that a cache answered.
+func (c *Collector) CacheHit(cache string) { c.hits.WithLabelValues(cache).Inc() }
+
+// CacheMiss tells of one that it could not answer.
+func (c *Collector) CacheMiss(cache string) { c.misses.WithLabelValues(cache).Inc() }
+
+// CacheRejected tells of a cached value that is none of the collector's.
+func (c *Collector) CacheRejected() { c.rejected.Inc() }
+
 // CollectorMeanings is Meanings for the collector's labels.
 func CollectorMeanings() map[string]string {
 	return map[string]string{
+		"cache_type":  "`memory` (this replica's), `redis`",
 		"code":        "`INVALID`, `FORK`, `IDENTITY`, `TOO_LARGE`, `RATE_LIMITED`, `ROLLBACK`, `QUOTA`",
 		"endpoint":    "an endpoint of the API, as openapi.yaml names it",
 		"go_version":  "of the Go toolchain",
 		"kind":        "`fork`, `rollback`, `gap`, `silent`, `clock`, `invalid`, `quota`",
+		"outcome":     "`answered`, `failed`, `skipped` (Redis had failed before, and is left alone for a while)",
+		"question":    "`take` (from a budget), `get` and `set` (a cached receipt), `ping` (at the start)",
 		"result":      "`committed`, `repeated`",
 		"status_code": "of the answer",
 		"version":     "of the program",
