@@ -18,12 +18,12 @@ type Bulk struct {
 
 // How much there is beside records. SQL has the same numbers.
 const (
-	BulkChains  = 5000 // of which the last BulkWriters have records now, the others once had
+	BulkChains  = 1000 // of which the last BulkWriters have records now, the others once had
 	BulkWriters = 100
-	BulkDays    = 80
+	BulkDays    = 80 // of records; roll-ups are of the first 40
 	BulkAgents  = 10 // of chains, records and roll-ups
-	BulkReasons = 5  // with their outcome, in each hour of each agent
-	BulkAlarms  = 20_000
+	BulkReasons = 3  // with their outcome, in each hour of each agent
+	BulkAlarms  = 5000
 )
 
 // BulkStart is when the first record was made.

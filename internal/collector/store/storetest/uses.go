@@ -52,15 +52,15 @@ func EachUse(t *testing.T, b Bulk, n int, do func(u *Use)) {
 }
 
 func (b Bulk) directoryUses(n int) []Use {
-	chain := b.Chain(n % 1000)
+	chain := b.Chain(n % 100)
 	return []Use{
 		{Name: "a new tenant", Rows: 0, Method: "CreateTenant", Args: []any{store.Tenant{Name: chains.UUID(), Created: day}}, Writes: true},
 		{Name: "a tenant", Rows: 1, Method: "Tenant", Args: []any{"acme"}},
 		{Name: "a page of tenants", Rows: 1000, Method: "Tenants", Args: []any{"tenant-1", 1000}},
 		{Name: "a new token", Rows: 1, Method: "AddToken", Args: []any{store.Token{ID: chains.UUID(), Tenant: "acme", Digest: [32]byte([]byte(chains.UUID())), Created: day}}, Writes: true},
-		{Name: "a token", Rows: 1, Method: "TokenByDigest", Args: []any{bulkBytes(fmt.Sprintf("token-%d", n%3000+1))}},
+		{Name: "a token", Rows: 1, Method: "TokenByDigest", Args: []any{bulkBytes(fmt.Sprintf("token-%d", n%1500+1))}},
 		{Name: "tokens", Rows: 1000, Method: "Tokens", Args: []any{"acme"}},
-		{Name: "the end of a token", Rows: 1, Method: "RevokeToken", Args: []any{"acme", fmt.Sprintf("token-%d", n%3000+1), day}, Writes: true},
+		{Name: "the end of a token", Rows: 1, Method: "RevokeToken", Args: []any{"acme", fmt.Sprintf("token-%d", n%1500+1), day}, Writes: true},
 		{Name: "a new certificate", Rows: 0, Method: "AddCertificate", Args: []any{store.Certificate{Serial: chains.UUID(), Tenant: "acme", Chain: chain, Issued: day, NotAfter: day}}, Writes: true},
 		{Name: "a certificate", Rows: 1, Method: "Certificate", Args: []any{"acme", "serial-" + chain + "-3"}},
 		{Name: "certificates of a chain", Rows: 6, Method: "Certificates", Args: []any{"acme", chain}},
@@ -117,7 +117,7 @@ func (b Bulk) recordUses(n int) []Use {
 	writer, at := b.Writer(n), b.At(n)
 	hour := store.SpanQuery{From: at, To: at.Add(time.Hour)}
 	one, dead, alive := hour, hour, hour
-	one.Chain, dead.After, alive.After = writer, b.Chain(n%4000), b.Chain(BulkChains-BulkWriters-1)
+	one.Chain, dead.After, alive.After = writer, b.Chain(n%800), b.Chain(BulkChains-BulkWriters-1)
 	return []Use{
 		{Name: "a receipt", Rows: 1, Method: "Receipt", Args: []any{"acme", b.Receipt(n)}},
 		{Name: "a record", Rows: 1, Method: "Record", Args: []any{"acme", writer, b.Seq(n)}},
@@ -155,7 +155,7 @@ func (b Bulk) receiptUses(n int) (uses []Use) {
 
 // usageUses read the hours of their period, each agent and reason of them.
 func (Bulk) usageUses(n int) []Use {
-	from := BulkStart.AddDate(0, 0, n%(BulkDays-31))
+	from := BulkStart.AddDate(0, 0, n%(40-31))
 	week, month := store.RollupQuery{From: from, To: from.AddDate(0, 0, 7)}, store.RollupQuery{From: from, To: from.AddDate(0, 0, 31)}
 	ofAgent := month
 	ofAgent.Agent = fmt.Sprintf("agent-%d", n%BulkAgents)
@@ -181,7 +181,7 @@ func (b Bulk) logUses(n int) []Use {
 	const runs, perRun = 100, 10 // that Sequence takes at once, and that are in a run of the log
 	return []Use{
 		{Name: "the log", Rows: 1, Method: "LogState", Args: []any{"acme"}},
-		{Name: "a tile", Rows: 1, Method: "Tile", Args: []any{"acme", 0, int64(n % 5000)}},
+		{Name: "a tile", Rows: 1, Method: "Tile", Args: []any{"acme", 0, int64(n % 1000)}},
 		{Name: "a record's place", Rows: 1, Method: "LeafIndex", Args: []any{"acme", b.Writer(n), b.Seq(n)}},
 		{Name: "entries", Rows: 250 + 250/perRun + 2, Method: "LogEntries", Args: []any{"acme", int64(n), 250}},
 		// Each run is read and taken away; then the log, and a tile.
@@ -190,7 +190,7 @@ func (b Bulk) logUses(n int) []Use {
 }
 
 func (b Bulk) alarmUses(n int) []Use {
-	chain, after := b.Chain(n%100), b.Alarm(n%BulkAlarms)
+	chain, after := b.Chain(n%50), b.Alarm(n%BulkAlarms)
 	fresh := store.Alarm{ID: chains.UUID(), Kind: store.AlarmClock, Chain: chain, Message: "message", Raised: day}
 	again := fresh
 	again.ID, again.Kind = chains.UUID(), store.AlarmGap
@@ -209,7 +209,7 @@ func (b Bulk) alarmUses(n int) []Use {
 		{Name: "a new alarm", Rows: open, Method: "Raise", Args: []any{"acme", fresh}, Writes: true},
 		{Name: "the end of an alarm", Rows: open, Method: "Clear", Args: []any{"acme", chain, store.AlarmClock, day}, Writes: true},
 		{Name: "forks", Rows: 100, Method: "Forks", Args: []any{"acme", ""}},
-		{Name: "forks of a chain", Rows: 51, Method: "Forks", Args: []any{"acme", chain}},
-		{Name: "a new fork", Rows: 51, Method: "AddFork", Args: []any{"acme", fork}, Writes: true},
+		{Name: "forks of a chain", Rows: 21, Method: "Forks", Args: []any{"acme", chain}},
+		{Name: "a new fork", Rows: 21, Method: "AddFork", Args: []any{"acme", fork}, Writes: true},
 	}
 }
