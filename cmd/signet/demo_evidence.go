@@ -168,7 +168,8 @@ func (r *reader) do(ctx context.Context, method, path, form, body string) ([]byt
 	return received, err
 }
 
-// verifyBundle is signet verify; its first line is the verdict.
+// verifyBundle is signet verify, which must find the proof of the log in the bundle;
+// its first line is the verdict.
 func verifyBundle(ctx context.Context, path string) (string, error) {
 	var out strings.Builder
 	verify := newVerifyCommand()
@@ -178,6 +179,9 @@ func verifyBundle(ctx context.Context, path string) (string, error) {
 	verify.SetErr(io.Discard)
 	if err := verify.ExecuteContext(ctx); err != nil {
 		return "", err
+	}
+	if !strings.Contains(out.String(), "\nlogged: the last record is in the log ") {
+		return "", fmt.Errorf("it does not prove that its last record is in the log:\n%s", out.String())
 	}
 	verdict, _, _ := strings.Cut(out.String(), "\n")
 	return verdict, nil

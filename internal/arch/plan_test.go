@@ -145,7 +145,7 @@ var plan = map[string]room{
 			"internal/collector/pki", "internal/collector/redis", "internal/collector/store", "internal/collector/store/postgres", "internal/collector/store/sqlite", "internal/collector/web", "internal/keyfile", "internal/metrics",
 		},
 		modules: []string{"golang.org/x/sync", "google.golang.org/grpc"},
-		tests:   []string{"github.com/klauspost/compress/zstd", "internal/collector/download", "internal/testkit/chains", "receipts"},
+		tests:   []string{"github.com/klauspost/compress/zstd", "internal/collector/download", "internal/testkit/chains", "internal/testkit/stores", "receipts"},
 	},
 	"internal/collector/ingest": {
 		own:     []string{"internal/api", "internal/collector/pki", "internal/collector/store", "receipts"},
@@ -156,6 +156,7 @@ var plan = map[string]room{
 		own:     []string{"internal/collector/merkle", "internal/collector/store", "receipts", "receipts/bundle"},
 		modules: []string{"github.com/google/uuid"},
 		outside: []string{"net", "net/http"},
+		tests:   []string{"internal/metrics", "internal/testkit/chains", "internal/testkit/stores"},
 	},
 	"internal/collector/cursor": {
 		own:     []string{"internal/collector/store"},
@@ -183,7 +184,7 @@ var plan = map[string]room{
 			"internal/collector/access", "internal/collector/audit", "internal/collector/cursor", "internal/collector/download", "internal/collector/merkle", "internal/collector/store", "receipts",
 		},
 		tests: []string{
-			"internal/collector/budget", "internal/collector/store/sqlite", "internal/testkit/chains", "receipts/bundle", "receipts/logproof",
+			"internal/collector/budget", "internal/metrics", "internal/testkit/chains", "internal/testkit/stores", "receipts/bundle", "receipts/logproof",
 			"github.com/santhosh-tekuri/jsonschema/v6", "go.yaml.in/yaml/v3", "golang.org/x/mod/sumdb",
 		},
 	},
@@ -198,7 +199,7 @@ var plan = map[string]room{
 			"receipts", "receipts/bundle", "receipts/logproof",
 		},
 		tests: []string{
-			"internal/collector/budget", "internal/collector/store/sqlite", "internal/testkit/chains", "github.com/chromedp",
+			"internal/collector/budget", "internal/metrics", "internal/testkit/chains", "internal/testkit/stores", "github.com/chromedp",
 		},
 	},
 	"internal/collector/pki": {own: []string{"internal/durable", "internal/keyfile"}},
@@ -259,7 +260,13 @@ var plan = map[string]room{
 	"internal/testkit":            {own: []string{"internal/testkit/peers"}},
 	"internal/testkit/goldenfile": {},
 	"internal/testkit/chains":     {own: []string{"receipts"}, modules: []string{"github.com/google/uuid"}, outside: []string{"testing"}},
-	"internal/testkit/peers":      {modules: []string{"github.com/coder/websocket", "github.com/miekg/dns"}, outside: []string{"testing"}},
+	"internal/testkit/stores": {
+		own: []string{
+			"internal/collector/store", "internal/collector/store/postgres", "internal/collector/store/sqlite", "internal/testkit/chains", "internal/testkit/peers",
+		},
+		modules: []string{"go.uber.org/goleak"},
+	},
+	"internal/testkit/peers": {modules: []string{"github.com/coder/websocket", "github.com/miekg/dns"}, outside: []string{"testing"}},
 	"test/bench": {
 		own: []string{
 			"internal/config", "internal/metrics", "internal/ruleset", "internal/sidecar", "internal/testkit/peers",

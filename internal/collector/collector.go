@@ -75,13 +75,14 @@ func New(ctx context.Context, o Options) (_ *Collector, err error) {
 	}
 	limits := newBudgets(o, shared)
 	gate := access.NewGate(o.Store, time.Now, limits.requests, limits.refused)
-	handler, err := httpHandler(o, gate, newCache(o, shared, measured), signer, measured)
+	sequencer := merkle.NewSequencer(o.Store, signer, measured, o.Logger)
+	handler, err := httpHandler(o, gate, newCache(o, shared, measured), signer, sequencer, measured)
 	if err != nil {
 		return nil, err
 	}
 	c := &Collector{
 		log: o.Logger, metrics: measured, redis: shared,
-		sequencer: merkle.NewSequencer(o.Store, signer, o.Logger), watch: ingest.NewWatch(o.Store, o.Logger, measured),
+		sequencer: sequencer, watch: ingest.NewWatch(o.Store, o.Logger, measured),
 	}
 	if c.rpc, err = listen(ctx, "listen", o.Listen); err != nil {
 		return nil, err

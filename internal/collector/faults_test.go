@@ -18,6 +18,7 @@ import (
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/internal/testkit/chains"
 	"github.com/signet-egress/signet/internal/testkit/peers"
+	"github.com/signet-egress/signet/internal/testkit/stores"
 )
 
 // shipper is a sidecar that does not give up: whatever ends its stream, it comes
@@ -181,15 +182,16 @@ func (f *fleet) settle(t *testing.T, w *world) {
 
 // PostgreSQL ends in mid-ingest, in order and without, and comes back.
 func TestPostgresRestarts(t *testing.T) {
-	if cluster == nil {
-		t.Skip(peers.ErrNoPostgres)
+	own, err := peers.StartPostgres(t.Context(), "fsync=off")
+	if errors.Is(err, peers.ErrNoPostgres) {
+		t.Skip(err)
 	}
-	pg, err := peers.StartPostgres(t.Context(), "fsync=off")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer pg.Close()
-	w := start(t, open(t, newDatabase(t, pg)))
+	defer own.Close()
+	pg := stores.Cluster{Postgres: own}
+	w := start(t, open(t, pg.Database(t)))
 	f := w.fleet(t.Context(), 3, 600, func() string { return w.collector.Addr().String() })
 	for i, end := range []func() error{pg.Stop, pg.Crash, pg.Crash} {
 		f.reach(t, int64(400*(i+1)))
@@ -227,7 +229,7 @@ func TestLostAcks(t *testing.T) {
 
 // Two replicas are fed the same chains at once.
 func TestTwoReplicas(t *testing.T) {
-	w := start(t, open(t, newDatabase(t, cluster)))
+	w := start(t, cluster.Open(t))
 	one := w.collector
 	w.serve()
 	two := w.collector

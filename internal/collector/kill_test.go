@@ -21,7 +21,7 @@ var kills = flag.Int("collector.kills", 3, "how many times TestKill kills the co
 // acknowledged is there at the end, and all else once.
 func TestKill(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) { testKill(t, "") })
-	t.Run("postgres", func(t *testing.T) { testKill(t, newDatabase(t, cluster)) })
+	t.Run("postgres", func(t *testing.T) { testKill(t, cluster.Database(t)) })
 }
 
 func testKill(t *testing.T, url string) {

@@ -10,6 +10,7 @@ import (
 	"github.com/signet-egress/signet/internal/api"
 	"github.com/signet-egress/signet/internal/testkit/chains"
 	"github.com/signet-egress/signet/internal/testkit/peers"
+	"github.com/signet-egress/signet/internal/testkit/stores"
 )
 
 var (
@@ -24,15 +25,16 @@ var (
 // making it costs as much as verifying.
 func TestRate(t *testing.T) {
 	const sidecars, size = 8, 250
-	pg := cluster
-	if *rateWanted > 0 && pg != nil {
-		var err error
-		if pg, err = peers.StartPostgres(t.Context()); err != nil {
+	pg := &cluster
+	if *rateWanted > 0 && pg.Postgres != nil {
+		durable, err := peers.StartPostgres(t.Context())
+		if err != nil {
 			t.Fatal(err)
 		}
-		defer pg.Close()
+		defer durable.Close()
+		pg = &stores.Cluster{Postgres: durable}
 	}
-	w := start(t, open(t, newDatabase(t, pg)))
+	w := start(t, open(t, pg.Database(t)))
 	records := max(*rateWanted*2, 2500) * *rateSeconds
 	senders := make([]*sender, sidecars)
 	for i := range senders {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,6 +20,9 @@ type Collector struct {
 	commit              prometheus.Observer
 	refused, alarms     *prometheus.CounterVec
 	gaps, faults        prometheus.Counter
+	logged, stuck       prometheus.Counter
+	waiting             prometheus.Gauge
+	oldest              atomic.Int64 // when the oldest record that waits was received, in milliseconds since 1970; 0: none waits
 	answers             *prometheus.CounterVec
 	answer              *prometheus.HistogramVec
 	redisUp             prometheus.Gauge
@@ -43,6 +47,8 @@ func NewCollector(build string) *Collector {
 		gaps:      d.counter("ingest_gaps_total", "Batches that were not taken, since records before them are missing.").WithLabelValues(),
 		alarms:    d.counter("alarms_total", "Alarms that were raised and were not open before.", "kind"),
 		faults:    d.counter("panics_total", "Streams and calls that a fault in the collector ended; each is a bug.").WithLabelValues(),
+		logged:    d.counter("log_records_total", "Records that were taken into their tenants' logs.").WithLabelValues(),
+		stuck:     d.counter("log_failures_total", "Times that a log did not grow; its records stay queued.").WithLabelValues(),
 		answers:   d.counter("api_answers_total", "Answers of the HTTP API.", "endpoint", "status_code"),
 		answer:    d.histogram("api_answer_duration_seconds", "From a request of the HTTP API to the end of its answer.", lookupBuckets(), "endpoint"),
 		redisUp:   d.gauge("redis_available", "1 while Redis answers; 0 while it does not, or where there is none.").WithLabelValues(),
@@ -51,6 +57,8 @@ func NewCollector(build string) *Collector {
 		misses:    d.counter("cache_misses_total", "Look-ups of a receipt by its id that a cache could not answer.", "cache_type"),
 		rejected:  d.counter("cache_rejected_total", "Values in Redis that no replica has written for the receipt; the store was asked instead.").WithLabelValues(),
 	}
+	c.waiting = d.gauge("log_queue_records", "Records that wait for their tenants' logs, those of a tenant's first thousand batches. Every replica looks every ten seconds, and sees all.").WithLabelValues()
+	d.probe("log_queue_age_seconds", "How long the oldest of those has waited; up to ten seconds too much. 0 where none waits.", c.queueAge)
 	d.gauge("build_info", "Always 1; what is running.", "version", "go_version").WithLabelValues(build, runtime.Version()).Set(1)
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	c.registry, c.definitions = d.registry, d.definitions
@@ -94,6 +102,32 @@ func (c *Collector) Alarm(kind string) { c.alarms.WithLabelValues(kind).Inc() }
 
 // Fault tells of a stream or call that a fault ended.
 func (c *Collector) Fault() { c.faults.Inc() }
+
+// Logged tells of records that were taken into a log.
+func (c *Collector) Logged(records int) { c.logged.Add(float64(records)) }
+
+// LogFailed tells of a log that did not grow.
+func (c *Collector) LogFailed() { c.stuck.Inc() }
+
+// LogQueue tells what waits for the logs of all tenants: how many records, and when
+// the oldest was received.
+func (c *Collector) LogQueue(records int64, oldest time.Time) {
+	c.waiting.Set(float64(records))
+	if records == 0 {
+		c.oldest.Store(0)
+		return
+	}
+	c.oldest.Store(oldest.UnixMilli())
+}
+
+// queueAge is that at the time of the scrape: it rises where nobody looks any more.
+func (c *Collector) queueAge() float64 {
+	oldest := c.oldest.Load()
+	if oldest == 0 {
+		return 0
+	}
+	return max(time.Since(time.UnixMilli(oldest)).Seconds(), 0)
+}
 
 // Answered tells of an answer of the HTTP API; endpoint is one of its own.
 func (c *Collector) Answered(endpoint string, status int, took time.Duration) {

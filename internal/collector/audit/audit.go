@@ -20,9 +20,10 @@ type Reader interface {
 
 // Exporter exports the records of tenants.
 type Exporter struct {
-	Store Reader
-	Log   merkle.Prover      // of the tenants' logs, whose checkpoints Key signs
-	Key   ed25519.PrivateKey // signs the manifests
-	Build string             // version of the program
-	Now   func() time.Time
+	Store     Reader
+	Sequencer *merkle.Sequencer  // of the tenants' logs
+	Prover    merkle.Prover      // likewise; Key signs their checkpoints
+	Key       ed25519.PrivateKey // signs the manifests
+	Build     string             // version of the program
+	Now       func() time.Time
 }

@@ -37,13 +37,13 @@ func (e *Export) writeBundle(ctx context.Context, w io.Writer, span store.Span) 
 	return nil
 }
 
-// proof shows that the last record is in the log; nil while it waits for that.
+// proof shows that the last record is in the log, once it is.
 func (x *Exporter) proof(ctx context.Context, tenant string, span store.Span) (*bundle.LogProof, error) {
-	p, err := x.Log.Inclusion(ctx, tenant, span.Chain, span.Last)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return nil, nil
-	case err != nil:
+	if err := x.Sequencer.Await(ctx, tenant, span.Chain, span.Last); err != nil {
+		return nil, fmt.Errorf("have the last record in the log: %w", err)
+	}
+	p, err := x.Prover.Inclusion(ctx, tenant, span.Chain, span.Last)
+	if err != nil {
 		return nil, fmt.Errorf("prove that the last record is in the log: %w", err)
 	}
 	return &bundle.LogProof{Checkpoint: p.Checkpoint, Index: p.Index, Proof: p.Hashes}, nil
@@ -88,8 +88,8 @@ func (x *Exporter) each(ctx context.Context, tenant string, span store.Span, add
 			return fmt.Errorf("record %d is missing", from)
 		}
 		for i := range records {
-			if records[i].Seq > span.Last {
-				return nil // those before it, up to the end, were given up
+			if records[i].Seq > span.Last { // Range has passed over what was given up
+				return nil
 			}
 			if err := add(records[i].Line); err != nil {
 				return err

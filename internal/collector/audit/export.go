@@ -20,8 +20,10 @@ type Export struct {
 // spanPage is how many chains are looked at at once.
 const spanPage = 1000
 
-// Find finds what there is of a request: store.ErrNotFound where there is nothing,
-// a *RequestError where it asks for what cannot be.
+// Find finds what there is of a request, and has the log take it in, so that each
+// bundle carries its proof: store.ErrNotFound where there is nothing, a
+// *RequestError where it asks for what cannot be, merkle.ErrBehind where too much
+// waits for the log.
 func (x *Exporter) Find(ctx context.Context, tenant string, r Request) (*Export, error) {
 	if err := r.check(); err != nil {
 		return nil, err
@@ -33,12 +35,22 @@ func (x *Exporter) Find(ctx context.Context, tenant string, r Request) (*Export,
 			return nil, err
 		}
 		if len(e.first.Spans) > 0 {
-			return e, nil
+			return e, e.await(ctx)
 		}
 		if e.first.Next == "" {
 			return nil, fmt.Errorf("find what to export: %w", store.ErrNotFound)
 		}
 	}
+}
+
+// await has the log take in the last record of each span of the first page.
+func (e *Export) await(ctx context.Context) error {
+	for _, span := range e.first.Spans {
+		if err := e.exporter.Sequencer.Await(ctx, e.tenant, span.Chain, span.Last); err != nil {
+			return fmt.Errorf("export chain %s: %w", span.Chain, err)
+		}
+	}
+	return nil
 }
 
 func (e *Export) spans(ctx context.Context, after string) (store.SpanPage, error) {

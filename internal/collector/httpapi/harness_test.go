@@ -9,7 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
+	"os"
 	"testing"
 	"time"
 
@@ -19,8 +19,9 @@ import (
 	"github.com/signet-egress/signet/internal/collector/httpapi"
 	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/store"
-	"github.com/signet-egress/signet/internal/collector/store/sqlite"
+	"github.com/signet-egress/signet/internal/metrics"
 	"github.com/signet-egress/signet/internal/testkit/chains"
+	"github.com/signet-egress/signet/internal/testkit/stores"
 	"github.com/signet-egress/signet/receipts"
 )
 
@@ -43,14 +44,19 @@ const (
 	other = "other-token" // all scopes, of another tenant
 )
 
-func newWorld(t *testing.T) *world {
+// cluster is PostgreSQL for all tests of the binary.
+var cluster stores.Cluster
+
+func TestMain(m *testing.M) { os.Exit(cluster.Run(m)) }
+
+// onEach runs a test on a world with each kind of store.
+func onEach(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
-	ctx := t.Context()
-	kept, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "collector.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = kept.Close() })
+	cluster.OnEach(t, func(t *testing.T, kept store.Store) { test(t, newWorld(t, kept)) })
+}
+
+func newWorld(t *testing.T, kept store.Store) *world {
+	t.Helper()
 	w := &world{t: t, store: kept, now: began.Add(time.Hour), seen: map[string]int{}}
 	w.tenant("acme", acme, store.Scopes()...)
 	w.tenant("other", other, store.Scopes()...)
@@ -61,15 +67,12 @@ func newWorld(t *testing.T) *world {
 // serve starts the API; each token may ask that often in a second.
 func (w *world) serve(perSecond int) {
 	w.t.Helper()
-	_, key, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	pub, _ := key.Public().(ed25519.PublicKey)
 	signer := merkle.NewSigner("collector.example", key)
-	w.sequencer = merkle.NewSequencer(w.store, signer, slog.New(slog.DiscardHandler))
+	w.sequencer = merkle.NewSequencer(w.store, signer, metrics.NewCollector("v0.0.0-test"), slog.New(slog.DiscardHandler))
 	now := func() time.Time { return w.now }
-	exporter := &audit.Exporter{Store: w.store, Log: merkle.Prover{Store: w.store}, Key: key, Build: "v0.0.0-test", Now: now}
+	exporter := &audit.Exporter{Store: w.store, Sequencer: w.sequencer, Prover: merkle.Prover{Store: w.store}, Key: key, Build: "v0.0.0-test", Now: now}
 	api := httpapi.New(httpapi.Config{
 		Store: w.store, Prover: merkle.Prover{Store: w.store}, Exporter: exporter, Gate: access.NewGate(w.store, now, budget.NewLocal(budget.Limit{PerSecond: perSecond, Burst: perSecond}, now), budget.NewLocal(budget.Limit{PerSecond: 1, Burst: 30}, now)),
 		Key: pub, LogKey: signer.VerifierKey, Seal: []byte("secret"), Now: now,
@@ -124,14 +127,20 @@ func (w *world) keep(c *chains.Chain) {
 	}
 }
 
-// chain is one of acme's with a forwarded and a denied exchange for each host.
-func (w *world) chain(hosts ...string) *chains.Chain {
-	w.t.Helper()
+// newChain is one of acme's with a forwarded and a denied exchange for each host.
+func newChain(hosts ...string) *chains.Chain {
 	c := chains.New("acme", "billing", began)
 	for _, host := range hosts {
 		c.Add(c.Receipt(host, "trace-"+host))
 		c.Add(c.Denial(host, "trace-"+host, "HEL_PATH_NOT_ALLOWED"))
 	}
+	return c
+}
+
+// chain is a newChain that is kept.
+func (w *world) chain(hosts ...string) *chains.Chain {
+	w.t.Helper()
+	c := newChain(hosts...)
 	w.keep(c)
 	return c
 }

@@ -44,8 +44,9 @@ func hashesOf(t *testing.T, p httpapi.Proof) []tlog.Hash {
 
 // An auditor with the log's key alone checks every record's place, and that the
 // log only ever grew.
-func TestTheLogProves(t *testing.T) {
-	w := newWorld(t)
+func TestTheLogProves(t *testing.T) { onEach(t, testTheLogProves) }
+
+func testTheLogProves(t *testing.T, w *world) {
 	w.wantProblem("/v1/log/checkpoint", acme, http.StatusNotFound)
 	first := w.chain("a.example", "b.example", "c.example")
 	w.sequence()

@@ -11,6 +11,7 @@ import (
 	"github.com/signet-egress/signet/internal/collector/access"
 	"github.com/signet-egress/signet/internal/collector/audit"
 	"github.com/signet-egress/signet/internal/collector/cursor"
+	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/store"
 )
 
@@ -49,6 +50,9 @@ func notFound(err error, what string) error {
 	return err
 }
 
+// whenBehind is how long a log that is behind is left alone with it.
+const whenBehind = 30 * time.Second
+
 // problemOf is an error as an answer: what is no fault of the request's is one of
 // the collector's.
 func problemOf(err error) *Problem {
@@ -61,6 +65,8 @@ func problemOf(err error) *Problem {
 		return badParameter(wrong.Member, "%s", wrong.Remedy)
 	case errors.Is(err, cursor.ErrForeign):
 		return badParameter("cursor", "%s", cursor.ErrForeign)
+	case errors.Is(err, merkle.ErrBehind):
+		return &Problem{Status: http.StatusServiceUnavailable, Detail: merkle.ErrBehind.Error() + "; ask again", retry: whenBehind, err: err}
 	}
 	return &Problem{Status: http.StatusInternalServerError, Detail: "the collector failed; its log says why", err: err}
 }
@@ -106,7 +112,7 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	answer.Type, answer.Title = "about:blank", http.StatusText(p.Status)
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
-	if p.Status == http.StatusTooManyRequests {
+	if p.Status == http.StatusTooManyRequests || p.retry > 0 {
 		h.Set("Retry-After", strconv.FormatInt(int64(max(1, (p.retry+time.Second-1)/time.Second)), 10))
 	}
 	w.WriteHeader(p.Status)

@@ -2,6 +2,7 @@ package merkle
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -12,26 +13,48 @@ import (
 // Queue is what a Sequencer takes records from.
 type Queue interface {
 	Tenants(ctx context.Context, after string, limit int) ([]store.Tenant, error)
+	Waiting(ctx context.Context, tenant string) (store.Waiting, error)
 	Sequence(ctx context.Context, tenant string, most int, grow store.Grow) (int, error)
+	LeafIndex(ctx context.Context, tenant, chain string, seq int64) (int64, error)
+}
+
+// Observer measures what becomes of the logs.
+type Observer interface {
+	// Logged tells of records that were taken into a log.
+	Logged(records int)
+	// LogFailed tells of a log that did not grow.
+	LogFailed()
+	// LogQueue tells what waits for the logs of all tenants: how many records, and
+	// when the oldest was received.
+	LogQueue(records int64, oldest time.Time)
 }
 
 const (
 	// batch is the most leaves of one transaction: some ten tiles.
 	batch = 2000
-	// sweep is how often every tenant's queue is looked at, for what another
+	// sweepEvery is how often every tenant's queue is looked at, for what another
 	// replica has stored and died of.
-	sweep = 10 * time.Second
+	sweepEvery = 10 * time.Second
 	// settle is how long a queue may fill before it is taken: one checkpoint covers
 	// what came meanwhile.
 	settle = 200 * time.Millisecond
+	// patience is how long Await takes in what waits: at some ten thousand records a
+	// second, more than a sidecar ships in a minute.
+	patience = 10 * time.Second
+	// busy is how long Await leaves the log to another who has its lock.
+	busy = 50 * time.Millisecond
 )
+
+// ErrBehind says that a log has too much to take in before a record.
+var ErrBehind = errors.New("the log is behind: too many records wait for it")
 
 // Sequencer moves stored records into their tenants' logs. Several replicas may
 // run one each: the log's row is locked.
 type Sequencer struct {
-	queue  Queue
-	signer *Signer
-	log    *slog.Logger
+	queue    Queue
+	signer   *Signer
+	observer Observer
+	log      *slog.Logger
 
 	mu    sync.Mutex
 	ready map[string]bool // tenants with something to take
@@ -39,33 +62,43 @@ type Sequencer struct {
 }
 
 // NewSequencer returns a Sequencer, which works while Run does.
-func NewSequencer(q Queue, s *Signer, log *slog.Logger) *Sequencer {
-	return &Sequencer{queue: q, signer: s, log: log, ready: make(map[string]bool), wake: make(chan struct{}, 1)}
+func NewSequencer(q Queue, s *Signer, o Observer, log *slog.Logger) *Sequencer {
+	return &Sequencer{queue: q, signer: s, observer: o, log: log, ready: make(map[string]bool), wake: make(chan struct{}, 1)}
 }
 
 // Appended says that a tenant's records were stored. It does not block.
 func (s *Sequencer) Appended(tenant string) {
-	s.mu.Lock()
-	s.ready[tenant] = true
-	s.mu.Unlock()
+	s.note(tenant)
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
 }
 
+func (s *Sequencer) note(tenant string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ready[tenant] = true
+}
+
 // Run takes what is queued until ctx ends.
 func (s *Sequencer) Run(ctx context.Context) {
-	ticker := time.NewTicker(sweep)
+	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
-	s.noteAll(ctx)
-	for {
-		s.drain(ctx)
+	s.sweep(ctx)
+	for ctx.Err() == nil {
+		if s.round(ctx) > 0 { // there may be more
+			select {
+			case <-ticker.C:
+				s.sweep(ctx)
+			default:
+			}
+			continue
+		}
 		select {
 		case <-ctx.Done():
-			return
 		case <-ticker.C:
-			s.noteAll(ctx)
+			s.sweep(ctx)
 		case <-s.wake:
 			wait(ctx, settle)
 		}
@@ -81,52 +114,94 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-func (s *Sequencer) noteAll(ctx context.Context) {
+// sweep looks at the queues of all tenants.
+func (s *Sequencer) sweep(ctx context.Context) {
 	const page = 1000
+	var all store.Waiting
 	for after := ""; ; {
 		tenants, err := s.queue.Tenants(ctx, after, page)
 		if err != nil {
 			s.failed(ctx, "", err)
 			return
 		}
-		s.mu.Lock()
 		for i := range tenants {
-			s.ready[tenants[i].Name] = true
+			w, err := s.queue.Waiting(ctx, tenants[i].Name)
+			if err != nil {
+				s.failed(ctx, tenants[i].Name, err)
+				return
+			}
+			if w.Records > 0 {
+				s.note(tenants[i].Name)
+				all.Add(w)
+			}
 		}
-		s.mu.Unlock()
 		if len(tenants) < page {
-			return
+			break
 		}
 		after = tenants[page-1].Name
 	}
+	s.observer.LogQueue(all.Records, all.Since)
 }
 
-// drain empties the queues of all tenants that are known to have something.
-func (s *Sequencer) drain(ctx context.Context) {
+// round takes a batch of each tenant that is known to have something, so that a
+// long queue does not keep the others waiting. It returns how many records those
+// were.
+func (s *Sequencer) round(ctx context.Context) (taken int) {
 	s.mu.Lock()
 	ready := s.ready
 	s.ready = make(map[string]bool)
 	s.mu.Unlock()
 	for tenant := range ready {
-		if _, err := s.Take(ctx, tenant); err != nil {
+		n, err := s.Take(ctx, tenant)
+		if err != nil {
 			s.failed(ctx, tenant, err)
+			continue
+		}
+		if taken += n; n > 0 {
+			s.note(tenant)
 		}
 	}
+	return taken
 }
 
-// Take moves all that is queued of a tenant into its log.
-func (s *Sequencer) Take(ctx context.Context, tenant string) (taken int, err error) {
-	for {
-		n, err := s.queue.Sequence(ctx, tenant, batch, s.signer.Grow(tenant, time.Now().UTC()))
-		taken += n
-		if err != nil || n == 0 {
-			return taken, err
+// Take moves a batch of what is queued of a tenant into its log. It returns how
+// many records those were: 0 as well where another has the log's lock.
+func (s *Sequencer) Take(ctx context.Context, tenant string) (int, error) {
+	n, err := s.queue.Sequence(ctx, tenant, batch, s.signer.Grow(tenant, time.Now().UTC()))
+	if n > 0 {
+		s.observer.Logged(n)
+	}
+	return n, err
+}
+
+// Await has a record in its log when it returns nil: it takes what waits before
+// the record, and the record. ErrBehind where that would take too long; what was
+// taken stays.
+func (s *Sequencer) Await(ctx context.Context, tenant, chain string, seq int64) error {
+	for deadline := time.Now().Add(patience); ; {
+		_, err := s.queue.LeafIndex(ctx, tenant, chain, seq)
+		if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return ErrBehind
+		}
+		n, err := s.Take(ctx, tenant)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			wait(ctx, busy)
 		}
 	}
 }
 
 func (s *Sequencer) failed(ctx context.Context, tenant string, err error) {
 	if ctx.Err() == nil {
+		s.observer.LogFailed()
 		s.log.ErrorContext(ctx, "the log does not grow: records stay queued", "tenant", tenant, "error", err.Error())
 	}
 }

@@ -18,10 +18,26 @@ type Log interface {
 	LeafIndex(ctx context.Context, tenant, chain string, seq int64) (int64, error)
 	// LogEntries are the log's leaves from an index on, limit at most.
 	LogEntries(ctx context.Context, tenant string, from int64, limit int) ([]Leaf, error)
+	// Waiting is what the queue holds, as far as its first 1,000 runs.
+	Waiting(ctx context.Context, tenant string) (Waiting, error)
 	// Sequence takes at most most records from the queue into the log, in one
 	// transaction under the lock of the log's row. Where there are none, or another
 	// has the lock, it does nothing. It returns how many it took.
 	Sequence(ctx context.Context, tenant string, most int, grow Grow) (int, error)
+}
+
+// Waiting is what waits for a log.
+type Waiting struct {
+	Records int64
+	Since   time.Time // when the first in the queue was received; zero: nothing waits
+}
+
+// Add makes w what waits for two logs.
+func (w *Waiting) Add(other Waiting) {
+	w.Records += other.Records
+	if w.Since.IsZero() || !other.Since.IsZero() && other.Since.Before(w.Since) {
+		w.Since = other.Since
+	}
 }
 
 // LogState is a log's newest checkpoint.

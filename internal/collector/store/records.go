@@ -20,7 +20,8 @@ type Records interface {
 	// Range is the records of a chain from a seq on, in order, limit at most (1,000
 	// where it is more): what verifies, so without those that were given up.
 	Range(ctx context.Context, tenant, chain string, from int64, limit int) ([]Record, error)
-	// Spans are the runs of records of a period, one a chain, by chain id.
+	// Spans are the runs of records of a period, one a chain, by chain id. What was
+	// given up is at neither end of one.
 	Spans(ctx context.Context, tenant string, q SpanQuery) (SpanPage, error)
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
+	"github.com/signet-egress/signet/internal/testkit/stores"
 	"github.com/signet-egress/signet/receipts/bundle"
 )
 
@@ -105,7 +106,7 @@ func TestInABrowser(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a browser takes its time")
 	}
-	s := newSite(t)
+	s := newSite(t, stores.SQLite(t))
 	chain := s.traffic("acme")
 	c := startChromium(t, s.server.URL)
 	c.run(

@@ -6,6 +6,7 @@ import (
 
 	"github.com/signet-egress/signet/internal/collector/audit"
 	"github.com/signet-egress/signet/internal/collector/cursor"
+	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/store"
 )
 
@@ -31,6 +32,8 @@ func failureOf(err error) *failure {
 		return &failure{http.StatusBadRequest, wrong.Error()}
 	case errors.Is(err, cursor.ErrForeign):
 		return &failure{http.StatusBadRequest, "cursor: " + cursor.ErrForeign.Error()}
+	case errors.Is(err, merkle.ErrBehind):
+		return &failure{http.StatusServiceUnavailable, "Too many records wait for the log; try again in a minute."}
 	}
 	return &failure{http.StatusInternalServerError, "The collector failed; its log says why."}
 }

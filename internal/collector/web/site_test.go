@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
-	"path/filepath"
+	"os"
 	"testing"
 	"time"
 
@@ -15,9 +15,10 @@ import (
 	"github.com/signet-egress/signet/internal/collector/budget"
 	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/store"
-	"github.com/signet-egress/signet/internal/collector/store/sqlite"
 	"github.com/signet-egress/signet/internal/collector/web"
+	"github.com/signet-egress/signet/internal/metrics"
 	"github.com/signet-egress/signet/internal/testkit/chains"
+	"github.com/signet-egress/signet/internal/testkit/stores"
 	"github.com/signet-egress/signet/receipts"
 )
 
@@ -34,20 +35,27 @@ type site struct {
 	now       time.Time
 }
 
-func newSite(t *testing.T) *site {
+// cluster is PostgreSQL for all tests of the binary.
+var cluster stores.Cluster
+
+func TestMain(m *testing.M) { os.Exit(cluster.Run(m)) }
+
+// onEach runs a test on a site with each kind of store.
+func onEach(t *testing.T, test func(t *testing.T, s *site)) {
 	t.Helper()
-	kept, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "collector.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = kept.Close() })
+	cluster.OnEach(t, func(t *testing.T, kept store.Store) { test(t, newSite(t, kept)) })
+}
+
+func newSite(t *testing.T, kept store.Store) *site {
+	t.Helper()
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	signer := merkle.NewSigner("collector.example", key)
 	s := &site{t: t, store: kept, now: began.Add(4 * time.Hour)}
 	now := func() time.Time { return s.now }
-	s.sequencer = merkle.NewSequencer(kept, signer, slog.New(slog.DiscardHandler))
+	s.sequencer = merkle.NewSequencer(kept, signer, metrics.NewCollector("v0.0.0-test"), slog.New(slog.DiscardHandler))
+	var err error
 	s.web, err = web.New(web.Config{
-		Store: kept, Prover: merkle.Prover{Store: kept}, Exporter: &audit.Exporter{Store: kept, Log: merkle.Prover{Store: kept}, Key: key, Build: "v0.0.0-test", Now: now},
+		Store: kept, Prover: merkle.Prover{Store: kept}, Exporter: &audit.Exporter{Store: kept, Sequencer: s.sequencer, Prover: merkle.Prover{Store: kept}, Key: key, Build: "v0.0.0-test", Now: now},
 		Gate: access.NewGate(kept, now, budget.NewLocal(budget.Limit{PerSecond: 1000, Burst: 1000}, now), budget.NewLocal(budget.Limit{PerSecond: 1, Burst: 30}, now)), LogKey: signer.VerifierKey, Seal: []byte("secret"), Now: now,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})

@@ -75,8 +75,9 @@ func (v *visitor) login(token string) {
 	}
 }
 
-func TestPagesShowWhatHappened(t *testing.T) {
-	s := newSite(t)
+func TestPagesShowWhatHappened(t *testing.T) { onEach(t, testPagesShowWhatHappened) }
+
+func testPagesShowWhatHappened(t *testing.T, s *site) {
 	c := s.traffic("acme")
 	if err := s.store.SetQuota(t.Context(), "acme", 5_000_000); err != nil {
 		t.Fatal(err)
@@ -117,9 +118,10 @@ func TestPagesShowWhatHappened(t *testing.T) {
 
 // What an agent, or a sidecar that lies, can have written stays text wherever it is
 // shown, and a link to it leads to it.
-func TestHostileTextsStayTexts(t *testing.T) {
+func TestHostileTextsStayTexts(t *testing.T) { onEach(t, testHostileTextsStayTexts) }
+
+func testHostileTextsStayTexts(t *testing.T, s *site) {
 	const hostile = `"'><script>alert(1)</script><img src=x onerror=alert(1)>`
-	s := newSite(t)
 	c := chains.New("acme", hostile, began)
 	r := c.Receipt(hostile, `a/../?"'><script>#%2f&x=\`)
 	r.Policy.Rule, r.Policy.Flags, r.SemanticViolations, r.APIKey = hostile, []string{hostile}, []string{hostile}, hostile
@@ -156,8 +158,9 @@ func TestHostileTextsStayTexts(t *testing.T) {
 	}
 }
 
-func TestNobodySeesAnothersPages(t *testing.T) {
-	s := newSite(t)
+func TestNobodySeesAnothersPages(t *testing.T) { onEach(t, testNobodySeesAnothersPages) }
+
+func testNobodySeesAnothersPages(t *testing.T, s *site) {
 	c := s.traffic("acme")
 	receipt := decode(t, c.Lines[1])
 	paths := []string{"/receipts/" + receipt.ReceiptID, "/traces/" + receipt.TraceID, "/chains/" + c.ID}
@@ -180,8 +183,9 @@ func TestNobodySeesAnothersPages(t *testing.T) {
 	}
 }
 
-func TestSessionsEnd(t *testing.T) {
-	s := newSite(t)
+func TestSessionsEnd(t *testing.T) { onEach(t, testSessionsEnd) }
+
+func testSessionsEnd(t *testing.T, s *site) {
 	v := s.visitor(t)
 	if resp, body := v.post("/login", url.Values{"token": {"nobody"}}); resp.StatusCode != http.StatusUnauthorized || !strings.Contains(body, "not known") {
 		t.Errorf("a token that is not known: %s", resp.Status)
@@ -217,9 +221,9 @@ func TestSessionsEnd(t *testing.T) {
 	wantLogin("with a cookie that was made up")
 }
 
-// What changes something is refused where another site asks for it.
-func TestFailedLoginsHaveABudget(t *testing.T) {
-	s := newSite(t)
+func TestFailedLoginsHaveABudget(t *testing.T) { onEach(t, testFailedLoginsHaveABudget) }
+
+func testFailedLoginsHaveABudget(t *testing.T, s *site) {
 	v := s.visitor(t)
 	for i := range 31 {
 		want := http.StatusUnauthorized
@@ -233,8 +237,10 @@ func TestFailedLoginsHaveABudget(t *testing.T) {
 	v.login("acme-token")
 }
 
-func TestOtherSitesCannotAsk(t *testing.T) {
-	s := newSite(t)
+// What changes something is refused where another site asks for it.
+func TestOtherSitesCannotAsk(t *testing.T) { onEach(t, testOtherSitesCannotAsk) }
+
+func testOtherSitesCannotAsk(t *testing.T, s *site) {
 	s.traffic("acme")
 	v := s.visitor(t)
 	v.login("acme-token")
@@ -255,7 +261,10 @@ func TestOtherSitesCannotAsk(t *testing.T) {
 }
 
 func TestCookiesAreKeptFromScriptsAndOthers(t *testing.T) {
-	s := newSite(t)
+	onEach(t, testCookiesAreKeptFromScriptsAndOthers)
+}
+
+func testCookiesAreKeptFromScriptsAndOthers(t *testing.T, s *site) {
 	req := httptest.NewRequest(http.MethodPost, "https://collector.example/login", strings.NewReader("token=acme-token"))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	rec := httptest.NewRecorder()
@@ -268,8 +277,9 @@ func TestCookiesAreKeptFromScriptsAndOthers(t *testing.T) {
 	}
 }
 
-func TestScopesHoldForPages(t *testing.T) {
-	s := newSite(t)
+func TestScopesHoldForPages(t *testing.T) { onEach(t, testScopesHoldForPages) }
+
+func testScopesHoldForPages(t *testing.T, s *site) {
 	s.token("acme", "reader", store.ScopeReceiptsRead)
 	v := s.visitor(t)
 	v.login("reader")

@@ -125,6 +125,19 @@ func selectLeaves(ctx context.Context, tx Tx, tenant, chain string, from, to int
 		tenant, chain, from, to)
 }
 
+// Waiting implements store.Log.
+func (s *Store) Waiting(ctx context.Context, tenant string) (store.Waiting, error) {
+	return reading(ctx, s, tenant, "log queue", func(tx Tx) (store.Waiting, error) {
+		return one(ctx, tx, func(scan scan) (w store.Waiting, err error) {
+			err = scan(&w.Records, timeOf(&w.Since))
+			return w, err
+		}, `SELECT CAST(COALESCE(SUM(records), 0) AS bigint), (SELECT r.received FROM records r,
+			(SELECT chain_id, first_seq FROM log_queue WHERE tenant = $1 ORDER BY id LIMIT 1) AS q
+			WHERE r.tenant = $1 AND r.chain_id = q.chain_id AND r.seq = q.first_seq)
+			FROM (SELECT records FROM log_queue WHERE tenant = $1 ORDER BY id LIMIT 1000) AS first`, tenant)
+	})
+}
+
 // Sequence implements store.Log.
 func (s *Store) Sequence(ctx context.Context, tenant string, most int, grow store.Grow) (taken int, err error) {
 	err = s.writing(ctx, tenant, "log", func(tx Tx) error {

@@ -120,12 +120,44 @@ func (s *Store) Spans(ctx context.Context, tenant string, q store.SpanQuery) (st
 			p.Next = found[limit-1].Chain
 		}
 		for _, span := range found {
+			if span.First == 0 {
+				continue
+			}
+			if span, err = trim(ctx, tx, tenant, span); err != nil {
+				return store.SpanPage{}, err
+			}
 			if span.First > 0 {
 				p.Spans = append(p.Spans, span)
 			}
 		}
 		return p, err
 	})
+}
+
+// trim takes what was given up off the ends of a span; its First is 0 where nothing
+// is left.
+func trim(ctx context.Context, tx Tx, tenant string, span store.Span) (store.Span, error) {
+	for {
+		first, err := nextGivenUp(ctx, tx, tenant, span.Chain, span.First)
+		if err != nil {
+			return span, err
+		}
+		last, err := nextGivenUp(ctx, tx, tenant, span.Chain, span.Last)
+		if err != nil {
+			return span, err
+		}
+		switch {
+		case first.First <= span.First:
+			span.First = first.Last + 1
+		case last.First <= span.Last:
+			span.Last = last.First - 1
+		default:
+			return span, nil
+		}
+		if span.First > span.Last {
+			return store.Span{}, nil
+		}
+	}
 }
 
 const usualWindow = 5000

@@ -40,6 +40,7 @@ func testTenants(t *testing.T, s store.Store) {
 	same(t, "spans", get(s.Spans(ctx, "beta", store.SpanQuery{From: day.Add(-time.Hour), To: day.Add(time.Hour)}))(t), store.SpanPage{})
 	same(t, "usage", total(t, s, "beta"), store.Rollup{})
 	same(t, "storage", get(s.Stored(ctx, "beta"))(t), store.Stored{})
+	same(t, "queue", get(s.Waiting(ctx, "beta"))(t), store.Waiting{})
 	same(t, "log", get(s.LogState(ctx, "beta"))(t), store.LogState{})
 	same(t, "entries", len(get(s.LogEntries(ctx, "beta", 0, 0))(t)), 0)
 	same(t, "alarms", len(get(s.ListAlarms(ctx, "beta", store.AlarmQuery{}))(t)), 0)

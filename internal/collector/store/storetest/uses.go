@@ -184,6 +184,7 @@ func (b Bulk) logUses(n int) []Use {
 		{Name: "a tile", Rows: 1, Method: "Tile", Args: []any{"acme", 0, int64(n % 1000)}},
 		{Name: "a record's place", Rows: 1, Method: "LeafIndex", Args: []any{"acme", b.Writer(n), b.Seq(n)}},
 		{Name: "entries", Rows: 250 + 250/perRun + 2, Method: "LogEntries", Args: []any{"acme", int64(n), 250}},
+		{Name: "what waits for the log", Rows: 1000 + 2, Method: "Waiting", Args: []any{"acme"}},
 		// Each run is read and taken away; then the log, and a tile.
 		{Name: "sequencing", Rows: 3*runs + 3, Method: "Sequence", Args: []any{"acme", 2000, store.Grow(grow)}, Writes: true},
 	}
