@@ -113,7 +113,7 @@ func TestInABrowser(t *testing.T) {
 		chromedp.Navigate(s.server.URL+"/"),
 		chromedp.WaitVisible("#token"),
 		chromedp.SendKeys("#token", "acme-token\r"),
-		chromedp.WaitVisible("svg.plot"),
+		chromedp.WaitVisible("svg.plot.broad"),
 	)
 	c.picture("overview", 1080, false)
 	c.picture("overview-dark", 1080, true)

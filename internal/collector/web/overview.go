@@ -41,7 +41,7 @@ type overviewPage struct {
 	Agent    string
 	Total    sums
 	Outcomes map[string]int64
-	Traffic  plot
+	Traffic  []plot
 	Denials  []denialBar
 	Alarms   []store.Alarm
 	From, To time.Time

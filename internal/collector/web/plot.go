@@ -5,17 +5,20 @@ import (
 	"time"
 )
 
-// Measures of the plot of traffic, in its own units.
+// Measures of a plot, in its own units: about pixels, since it is drawn for two
+// widths of the screen.
 const (
-	plotWidth  = 960
-	plotHeight = 220
-	plotLeft   = 56
-	plotBottom = 190
-	plotTop    = 12
+	broadWidth  = 960
+	narrowWidth = 360
+	plotHeight  = 220
+	plotLeft    = 56
+	plotBottom  = 190
+	plotTop     = 12
 )
 
 // plot is a stacked bar for each step of time, as SVG draws it.
 type plot struct {
+	Class         string // broad or narrow
 	Width, Height int64
 	Bars          []bar
 	Lines         []line // of the vertical axis
@@ -49,8 +52,15 @@ type step struct {
 // plotted are the outcomes in the order in which they are stacked.
 var plotted = []string{"forwarded", "denied", "failed", "unknown"}
 
-func drawTraffic(steps []step, layout string) plot {
-	p := plot{Width: plotWidth, Height: plotHeight, Empty: true}
+// drawTraffic draws steps for broad screens and for narrow ones; the style sheet
+// shows one of the two.
+func drawTraffic(steps []step, layout string) []plot {
+	return []plot{draw(steps, layout, "broad", broadWidth, 6), draw(steps, layout, "narrow", narrowWidth, 3)}
+}
+
+// draw draws steps in a width, with at most that many labels of times, or one more.
+func draw(steps []step, layout, class string, width int64, labels int) plot {
+	p := plot{Class: class, Width: width, Height: plotHeight, Empty: true}
 	var most int64
 	for _, s := range steps {
 		most = max(most, total(s.Counts))
@@ -61,12 +71,12 @@ func drawTraffic(steps []step, layout string) plot {
 		n := top * i / 2
 		p.Lines = append(p.Lines, line{Y: plotBottom - (plotBottom-plotTop)*i/2, Text: count(n)})
 	}
-	room := int64(plotWidth - plotLeft)
+	room := width - plotLeft
 	n := int64(max(len(steps), 1))
 	for i, s := range steps {
 		x, next := plotLeft+room*int64(i)/n, plotLeft+room*int64(i+1)/n
 		p.stack(s, x, max(next-x-1, 1), top, layout)
-		if every := max(n/6, 1); int64(i)%every == 0 {
+		if every := max(n/int64(labels), 1); int64(i)%every == 0 {
 			p.Labels = append(p.Labels, label{X: x, Text: s.At.UTC().Format(layout)})
 		}
 	}

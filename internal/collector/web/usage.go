@@ -13,7 +13,7 @@ type usagePage struct {
 	Agent  string
 	Stored store.Stored
 	Total  sums
-	VEX    plot // by day
+	VEX    []plot // by day
 	Days   []usageDay
 }
 
