@@ -23,6 +23,7 @@ import (
 	"github.com/signet-egress/signet/internal/api"
 	"github.com/signet-egress/signet/internal/collector"
 	"github.com/signet-egress/signet/internal/collector/pki"
+	"github.com/signet-egress/signet/internal/collector/redis"
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/internal/testkit/chains"
 	"github.com/signet-egress/signet/receipts"
@@ -36,7 +37,8 @@ type world struct {
 	key       ed25519.PrivateKey
 	collector *collector.Collector
 	log       *journal
-	rate      int // of each tenant; 0: the default
+	rate      int             // of each tenant; 0: the default
+	redis     *redis.Settings // nil: there is none
 }
 
 // journal is what was logged, for the test's own log too.
@@ -81,7 +83,7 @@ func (w *world) serve() {
 	w.t.Helper()
 	c, err := collector.New(w.t.Context(), collector.Options{
 		Listen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", MetricsListen: "127.0.0.1:0", Names: []string{"127.0.0.1"},
-		Store: w.store, Authority: w.authority, Key: w.key, TenantRate: w.rate, LogName: "collector.example", Build: "v0.0.0-test", Logger: slog.New(slog.NewTextHandler(w.log, nil)),
+		Store: w.store, Authority: w.authority, Key: w.key, TenantRate: w.rate, Redis: w.redis, LogName: "collector.example", Build: "v0.0.0-test", Logger: slog.New(slog.NewTextHandler(w.log, nil)),
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -101,12 +102,15 @@ func testHostileBatches(t *testing.T, w *world) {
 	verifyStored(t, w.store, c)
 }
 
-// wantMetrics wants lines in what Prometheus is told.
-func (w *world) wantMetrics(lines ...string) {
+// fetch is the answer to a request with a token; "": with none.
+func (w *world) fetch(addr net.Addr, path, token string) (code int, body string) {
 	w.t.Helper()
-	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, "http://"+w.collector.MetricsAddr().String()+"/metrics", http.NoBody)
+	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, "http://"+addr.String()+path, http.NoBody)
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
 	if err != nil {
@@ -117,8 +121,15 @@ func (w *world) wantMetrics(lines ...string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return response.StatusCode, string(text)
+}
+
+// wantMetrics wants lines in what Prometheus is told.
+func (w *world) wantMetrics(lines ...string) {
+	w.t.Helper()
+	_, text := w.fetch(w.collector.MetricsAddr(), "/metrics", "")
 	for _, line := range lines {
-		if !strings.Contains(string(text), "\n"+line+"\n") {
+		if !strings.Contains(text, "\n"+line+"\n") {
 			w.t.Errorf("/metrics lacks %s", line)
 		}
 	}
