@@ -30,7 +30,7 @@ func TestPlans(t *testing.T) {
 	if !ok {
 		t.Fatalf("the database is a %T", s.DB)
 	}
-	bulk := storetest.Bulk{Records: 5000}
+	bulk := storetest.Bulk{Records: 2000}
 	if _, err := d.write.ExecContext(t.Context(), "CREATE TEMP TABLE bulk AS SELECT $1 AS records, $2 AS start; "+bulkSQL, bulk.Records, storetest.BulkStart.UnixMilli()); err != nil {
 		t.Fatal(err)
 	}
