@@ -14,6 +14,9 @@ type Alarms interface {
 	Clear(ctx context.Context, tenant, chain string, kind AlarmKind, at time.Time) error
 	// ListAlarms lists alarms, the newest first.
 	ListAlarms(ctx context.Context, tenant string, q AlarmQuery) ([]Alarm, error)
+	// OpenAlarms are those of some chains, at most one of each kind a chain, the
+	// newest first.
+	OpenAlarms(ctx context.Context, tenant string, chains []string) ([]Alarm, error)
 	// AddFork keeps the evidence of a fork, once for each record, 100 records a
 	// chain at most.
 	AddFork(ctx context.Context, tenant string, f Fork) error

@@ -27,7 +27,11 @@ func (w *Web) chains(rw http.ResponseWriter, v *visit) error {
 	if err != nil {
 		return err
 	}
-	open, err := w.Store.ListAlarms(v.Context(), v.tenant, store.AlarmQuery{Open: true, Limit: 1000})
+	ids := make([]string, len(chains))
+	for i := range chains {
+		ids[i] = chains[i].ID
+	}
+	open, err := w.Store.OpenAlarms(v.Context(), v.tenant, ids)
 	if err != nil {
 		return err
 	}
@@ -93,7 +97,11 @@ func (w *Web) chain(rw http.ResponseWriter, v *visit) error {
 	if p.Forks, err = w.Store.Forks(ctx, v.tenant, id); err != nil {
 		return err
 	}
-	p.State = stateOf(&p.Chain, openOf(p.Alarms))
+	open, err := w.Store.OpenAlarms(ctx, v.tenant, []string{id})
+	if err != nil {
+		return err
+	}
+	p.State = stateOf(&p.Chain, open)
 	from, err := firstSeq(v.URL.Query().Get("from"), p.Chain.Head.Seq)
 	if err != nil {
 		return err
@@ -135,13 +143,4 @@ func rowsOf(records []store.Record) []recordRow {
 		}
 	}
 	return rows
-}
-
-func openOf(alarms []store.Alarm) (open []store.Alarm) {
-	for i := range alarms {
-		if alarms[i].Cleared.IsZero() {
-			open = append(open, alarms[i])
-		}
-	}
-	return open
 }

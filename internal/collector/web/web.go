@@ -32,6 +32,7 @@ type Reader interface {
 	ListChains(ctx context.Context, tenant string, q store.ChainQuery) ([]store.Chain, error)
 	ChainKeys(ctx context.Context, tenant, id string) ([]store.Key, error)
 	ListAlarms(ctx context.Context, tenant string, q store.AlarmQuery) ([]store.Alarm, error)
+	OpenAlarms(ctx context.Context, tenant string, chains []string) ([]store.Alarm, error)
 	Forks(ctx context.Context, tenant, chain string) ([]store.Fork, error)
 }
 

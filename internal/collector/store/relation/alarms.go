@@ -1,7 +1,9 @@
 package relation
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/signet-egress/signet/internal/collector/store"
@@ -53,12 +55,38 @@ func (s *Store) ListAlarms(ctx context.Context, tenant string, q store.AlarmQuer
 		w.and(`alarm_id < `, q.After)
 	}
 	return reading(ctx, s, tenant, "alarms", func(tx Tx) ([]store.Alarm, error) {
-		return list(ctx, tx, func(scan scan) (a store.Alarm, err error) {
-			err = scan(&a.ID, &a.Kind, &a.Chain, &a.Seq, &a.Message, timeOf(&a.Raised), timeOf(&a.Last), timeOf(&a.Cleared))
-			return a, err
-		}, `SELECT CAST(alarm_id AS text) AS id, kind, CAST(chain_id AS text) AS chain, seq, message, raised, last, cleared FROM alarms WHERE `+w.sql()+
-			` ORDER BY alarm_id DESC LIMIT `+w.bind(page(q.Limit, 100, 1000)), w.args...)
+		return list(ctx, tx, scanAlarm, selectAlarms+w.sql()+` ORDER BY alarm_id DESC LIMIT `+w.bind(page(q.Limit, 100, 1000)), w.args...)
 	})
+}
+
+const selectAlarms = `SELECT CAST(alarm_id AS text) AS id, kind, CAST(chain_id AS text) AS chain, seq, message, raised, last, cleared FROM alarms WHERE `
+
+func scanAlarm(scan scan) (a store.Alarm, err error) {
+	err = scan(&a.ID, &a.Kind, &a.Chain, &a.Seq, &a.Message, timeOf(&a.Raised), timeOf(&a.Last), timeOf(&a.Cleared))
+	return a, err
+}
+
+// OpenAlarms implements store.Alarms. Each chain is looked up by itself, since the
+// index has the alarms of one together.
+func (s *Store) OpenAlarms(ctx context.Context, tenant string, chains []string) ([]store.Alarm, error) {
+	var w where
+	w.and(`tenant = `, tenant)
+	w.text(` AND cleared IS NULL AND chain_id IN (`)
+	separator := ``
+	for _, chain := range chains {
+		if isUUID(chain) {
+			w.text(separator + w.bind(chain))
+			separator = `, `
+		}
+	}
+	if separator == `` {
+		return nil, nil
+	}
+	found, err := reading(ctx, s, tenant, "alarms", func(tx Tx) ([]store.Alarm, error) {
+		return list(ctx, tx, scanAlarm, selectAlarms+w.sql()+`)`, w.args...)
+	})
+	slices.SortFunc(found, func(a, b store.Alarm) int { return cmp.Compare(b.ID, a.ID) })
+	return found, err
 }
 
 // maxForks bounds the evidence of one chain: two records prove a fork, and a

@@ -83,6 +83,14 @@ func testAlarms(t *testing.T, s store.Store) {
 	same(t, "another kind", get(s.Raise(ctx, "acme", other))(t), true)
 	first.Last, first.Seq, first.Message, other.Last = again.Raised, 2, "two", day
 	same(t, "alarms", get(s.ListAlarms(ctx, "acme", store.AlarmQuery{Open: true}))(t), []store.Alarm{other, first})
+	elsewhere := store.Alarm{ID: chains.UUID(), Kind: store.AlarmFork, Chain: register(t, s, "a", day).ID, Message: "four", Raised: day, Last: day}
+	same(t, "of another chain", get(s.Raise(ctx, "acme", elsewhere))(t), true)
+	openOf := func(chains ...string) []store.Alarm { return get(s.OpenAlarms(ctx, "acme", chains))(t) }
+	same(t, "of two chains", openOf(c.ID, elsewhere.Chain), []store.Alarm{elsewhere, other, first})
+	same(t, "of one chain", openOf(c.ID, "' OR 1=1 --"), []store.Alarm{other, first})
+	same(t, "of no chain", openOf(), nil)
+	must(t, s.Clear(ctx, "acme", elsewhere.Chain, store.AlarmFork, day))
+	same(t, "of one that is cleared", openOf(elsewhere.Chain), nil)
 	must(t, s.Clear(ctx, "acme", c.ID, store.AlarmSilent, day.Add(time.Hour)))
 	must(t, s.Clear(ctx, "acme", c.ID, store.AlarmGap, day))
 	first.Cleared = day.Add(time.Hour)

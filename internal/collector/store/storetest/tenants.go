@@ -43,6 +43,7 @@ func testTenants(t *testing.T, s store.Store) {
 	same(t, "queue", get(s.Waiting(ctx, "beta"))(t), store.Waiting{})
 	same(t, "log", get(s.LogState(ctx, "beta"))(t), store.LogState{})
 	same(t, "entries", len(get(s.LogEntries(ctx, "beta", 0, 0))(t)), 0)
+	same(t, "open alarms", len(get(s.OpenAlarms(ctx, "beta", []string{a.Chain}))(t)), 0)
 	same(t, "alarms", len(get(s.ListAlarms(ctx, "beta", store.AlarmQuery{}))(t)), 0)
 	same(t, "forks", len(get(s.Forks(ctx, "beta", ""))(t)), 0)
 

@@ -195,7 +195,11 @@ func (b Bulk) alarmUses(n int) []Use {
 	fresh := store.Alarm{ID: chains.UUID(), Kind: store.AlarmClock, Chain: chain, Message: "message", Raised: day}
 	again := fresh
 	again.ID, again.Kind = chains.UUID(), store.AlarmGap
-	const open = 6 // of a chain, at most: one of each kind
+	const open = 7 // of a chain, at most: one of each kind
+	page := make([]string, 50)
+	for i := range page {
+		page[i] = b.Chain(i)
+	}
 	fork := store.Fork{Chain: chain, Seq: 1, Hash: b.Head().Hash, Known: b.Head().Hash, Line: []byte("{}"), Received: day}
 	return []Use{
 		{Name: "alarms", Rows: 100, Method: "ListAlarms", Args: []any{"acme", store.AlarmQuery{}}},
@@ -206,6 +210,7 @@ func (b Bulk) alarmUses(n int) []Use {
 		{Name: "a page of alarms of a chain", Rows: 100, Method: "ListAlarms", Args: []any{"acme", store.AlarmQuery{Chain: chain, After: after}}},
 		{Name: "open alarms of a chain", Rows: open, Method: "ListAlarms", Args: []any{"acme", store.AlarmQuery{Chain: chain, Open: true}}},
 		{Name: "a page of open alarms of a chain", Rows: open, Method: "ListAlarms", Args: []any{"acme", store.AlarmQuery{Chain: chain, Open: true, After: after}}},
+		{Name: "open alarms of a page of chains", Rows: 50, Method: "OpenAlarms", Args: []any{"acme", page}},
 		{Name: "an alarm that is open", Rows: open, Method: "Raise", Args: []any{"acme", again}, Writes: true},
 		{Name: "a new alarm", Rows: open, Method: "Raise", Args: []any{"acme", fresh}, Writes: true},
 		{Name: "the end of an alarm", Rows: open, Method: "Clear", Args: []any{"acme", chain, store.AlarmClock, day}, Writes: true},
