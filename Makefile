@@ -52,7 +52,7 @@ torture: packages ## Run the long tests at full length: KILLS kills, every crash
 	$(GO) test -count=1 -timeout=60m -run='^Test(Kill|WriteLog|SystemCallFaults)$$' -v ./receipts/journal -journal.rounds=$(KILLS) -journal.states=0 -journal.faults=0
 	$(GO) test -count=1 -timeout=60m -run='^Test(Kill|MemoryDoesNotGrowWithBodies)$$' -v ./test/e2e \
 		-e2e.kills=50 -e2e.bytes=$$((1 << 30))
-	$(GO) test -count=1 -timeout=60m -run='^TestKill$$' -v ./internal/collector -collector.kills=50
+	$(GO) test -count=1 -timeout=60m -run='^Test(Kill|ManyStreams)$$' -v ./internal/collector -collector.kills=50 -collector.streams=1000
 
 .PHONY: canonical
 canonical: packages ## Compare 10 million numbers in canonical form with Node's

@@ -14,7 +14,7 @@ import (
 // beat sends a heartbeat and waits until it was taken; want is the refusal, or 0.
 func (s *stream) beat(document []byte, want api.Refusal_Code) {
 	s.world.t.Helper()
-	s.send(&api.ShipRequest{Message: &api.ShipRequest_Heartbeat{Heartbeat: document}})
+	s.send(heartbeat(document))
 	if want != 0 {
 		if got := s.receive().GetRefusal(); got.GetCode() != want {
 			s.world.t.Errorf("got %v, want %s", got, want)

@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/signet-egress/signet/internal/api"
@@ -41,6 +40,7 @@ type Options struct {
 	Authority     *pki.Authority
 	Key           ed25519.PrivateKey // that signs acks, checkpoints and bundles
 	TenantRate    int                // records a second that a tenant may send, to all replicas that share a Redis; 0: the default
+	Unread        time.Duration      // how long a sidecar may leave its answers unread; 0: the default
 	LogName       string             // begins the origin of every log, such as collector.example.com; it never changes
 	Build         string             // version of the program
 	Kubernetes    *enrol.Kubernetes  // whose service accounts may enrol; nil: nobody's
@@ -147,10 +147,10 @@ func (c *Collector) newGRPCServer(o Options, gate *access.Gate, limits budgets) 
 		return nil, err
 	}
 	s := ingest.NewServer(ingest.Options{
-		Store: o.Store, Key: o.Key, Log: o.Logger, Observer: c.metrics, Appended: c.sequencer.Appended, Records: limits.records,
+		Store: o.Store, Key: o.Key, Log: o.Logger, Observer: c.metrics, Appended: c.sequencer.Appended, Records: limits.records, Beats: limits.beats, Limits: ingest.Limits{Unread: o.Unread},
 	})
 	server := grpc.NewServer(
-		grpc.Creds(credentials.NewTLS(&tls.Config{
+		grpc.Creds(ingest.Credentials(&tls.Config{
 			MinVersion: tls.VersionTLS13, GetCertificate: cert.Get,
 			// A sidecar that enrols has no certificate yet; Ingest asks for one itself.
 			ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: o.Authority.Pool(),

@@ -66,7 +66,7 @@ func (s *shipper) session(ctx context.Context) error {
 		return err
 	}
 	// Where a message cannot be sent, Recv says why.
-	_ = stream.Send(&api.ShipRequest{Message: &api.ShipRequest_Hello{Hello: &api.Hello{ChainId: s.chain.ID}}})
+	_ = stream.Send(hello(s.chain.ID))
 	response, err := stream.Recv()
 	if err != nil {
 		return err

@@ -39,6 +39,7 @@ type world struct {
 	log       *journal
 	rate      int             // of each tenant; 0: the default
 	redis     *redis.Settings // nil: there is none
+	unread    time.Duration   // 0: the default
 }
 
 // journal is what was logged, for the test's own log too.
@@ -83,7 +84,7 @@ func (w *world) serve() {
 	w.t.Helper()
 	c, err := collector.New(w.t.Context(), collector.Options{
 		Listen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", MetricsListen: "127.0.0.1:0", Names: []string{"127.0.0.1"},
-		Store: w.store, Authority: w.authority, Key: w.key, TenantRate: w.rate, Redis: w.redis, LogName: "collector.example", Build: "v0.0.0-test", Logger: slog.New(slog.NewTextHandler(w.log, nil)),
+		Store: w.store, Authority: w.authority, Key: w.key, TenantRate: w.rate, Unread: w.unread, Redis: w.redis, LogName: "collector.example", Build: "v0.0.0-test", Logger: slog.New(slog.NewTextHandler(w.log, nil)),
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -137,15 +138,21 @@ func (w *world) enrolUntil(c *chains.Chain, notAfter time.Time) tls.Certificate 
 // stream is a sidecar's end of a stream.
 type stream struct {
 	api.Ingest_ShipClient
-	world *world
-	State *api.State
+	world  *world
+	cancel func() // leaves it
+	State  *api.State
 }
 
 // open connects with a client certificate and says Hello for a chain.
 func (w *world) open(cert tls.Certificate, chain string) *stream {
 	w.t.Helper()
-	s := w.dial(cert)
-	s.send(&api.ShipRequest{Message: &api.ShipRequest_Hello{Hello: &api.Hello{ChainId: chain}}})
+	return w.openWith(cert, chain)
+}
+
+func (w *world) openWith(cert tls.Certificate, chain string, more ...grpc.DialOption) *stream {
+	w.t.Helper()
+	s := w.dial(cert, more...)
+	s.send(hello(chain))
 	s.State = s.receive().GetState()
 	if s.State == nil {
 		w.t.Fatal("no State after Hello")
@@ -153,25 +160,27 @@ func (w *world) open(cert tls.Certificate, chain string) *stream {
 	return s
 }
 
-func (w *world) dial(cert tls.Certificate) *stream {
+func (w *world) dial(cert tls.Certificate, more ...grpc.DialOption) *stream {
 	w.t.Helper()
-	s, err := w.connect(cert)
+	s, err := w.connect(cert, more...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return s
 }
 
-func (w *world) connect(cert tls.Certificate) (*stream, error) {
-	connection, err := grpc.NewClient(w.collector.Addr().String(), grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
+func (w *world) connect(cert tls.Certificate, more ...grpc.DialOption) (*stream, error) {
+	connection, err := grpc.NewClient(w.collector.Addr().String(), append(more, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
 		MinVersion: tls.VersionTLS13, RootCAs: w.authority.Pool(), Certificates: []tls.Certificate{cert},
-	})))
+	})))...)
 	if err != nil {
 		return nil, err
 	}
 	w.t.Cleanup(func() { _ = connection.Close() })
-	ship, err := api.NewIngestClient(connection).Ship(w.t.Context())
-	return &stream{Ingest_ShipClient: ship, world: w}, err
+	ctx, cancel := context.WithCancel(w.t.Context())
+	w.t.Cleanup(cancel)
+	ship, err := api.NewIngestClient(connection).Ship(ctx)
+	return &stream{Ingest_ShipClient: ship, world: w, cancel: cancel}, err
 }
 
 func (s *stream) send(request *api.ShipRequest) {
@@ -242,6 +251,14 @@ func (s *stream) refused(code api.Refusal_Code, lines ...[]byte) *api.Refusal {
 		s.world.t.Fatalf("got %v, want the refusal %s", response, code)
 	}
 	return response.GetRefusal()
+}
+
+func hello(chain string) *api.ShipRequest {
+	return &api.ShipRequest{Message: &api.ShipRequest_Hello{Hello: &api.Hello{ChainId: chain}}}
+}
+
+func heartbeat(document []byte) *api.ShipRequest {
+	return &api.ShipRequest{Message: &api.ShipRequest_Heartbeat{Heartbeat: document}}
 }
 
 func batch(lines ...[]byte) *api.ShipRequest {

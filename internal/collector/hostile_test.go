@@ -191,7 +191,7 @@ func testCredentials(t *testing.T, w *world) {
 	// Another tenant's certificate, with everything of this chain.
 	s = w.open(others, other.ID)
 	s.refused(api.Refusal_IDENTITY, c.Lines...)
-	s.send(&api.ShipRequest{Message: &api.ShipRequest_Heartbeat{Heartbeat: c.Heartbeat(time.Now())}})
+	s.send(heartbeat(c.Heartbeat(time.Now())))
 	if code := s.receive().GetRefusal().GetCode(); code != api.Refusal_INVALID {
 		t.Errorf("a heartbeat of another chain: %s", code)
 	}
@@ -229,10 +229,8 @@ func TestCertificatesEnd(t *testing.T) { onEach(t, testCertificatesEnd) }
 
 func testCertificatesEnd(t *testing.T, w *world) {
 	for name, message := range map[string]func(c *chains.Chain) *api.ShipRequest{
-		"batch": func(c *chains.Chain) *api.ShipRequest { return batch(c.Lines[1:]...) },
-		"heartbeat": func(c *chains.Chain) *api.ShipRequest {
-			return &api.ShipRequest{Message: &api.ShipRequest_Heartbeat{Heartbeat: c.Heartbeat(time.Now())}}
-		},
+		"batch":     func(c *chains.Chain) *api.ShipRequest { return batch(c.Lines[1:]...) },
+		"heartbeat": func(c *chains.Chain) *api.ShipRequest { return heartbeat(c.Heartbeat(time.Now())) },
 	} {
 		c := chains.New("acme", "billing-agent", time.Now())
 		s := w.open(w.enrol(c), c.ID)
@@ -258,7 +256,7 @@ func (w *world) hello(cert tls.Certificate, chain string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Send(&api.ShipRequest{Message: &api.ShipRequest_Hello{Hello: &api.Hello{ChainId: chain}}}); err != nil {
+	if err := s.Send(hello(chain)); err != nil {
 		w.t.Logf("send: %v", err) // Recv says why
 	}
 	_, err = s.Recv()

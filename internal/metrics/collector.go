@@ -23,6 +23,7 @@ type Collector struct {
 	logged, stuck       prometheus.Counter
 	waiting             prometheus.Gauge
 	oldest              atomic.Int64 // when the oldest record that waits was received, in milliseconds since 1970; 0: none waits
+	unread              prometheus.Counter
 	answers             *prometheus.CounterVec
 	answer              *prometheus.HistogramVec
 	redisUp             prometheus.Gauge
@@ -45,6 +46,7 @@ func NewCollector(build string) *Collector {
 		commit:    d.histogram("ingest_commit_duration_seconds", "One transaction of a batch, its commit included.", commitBuckets()).WithLabelValues(),
 		refused:   d.counter("ingest_refused_total", "Messages of sidecars that were refused.", "code"),
 		gaps:      d.counter("ingest_gaps_total", "Batches that were not taken, since records before them are missing.").WithLabelValues(),
+		unread:    d.counter("ingest_unread_total", "Connections that were cut, since their sidecar does not read the answers.").WithLabelValues(),
 		alarms:    d.counter("alarms_total", "Alarms that were raised and were not open before.", "kind"),
 		faults:    d.counter("panics_total", "Streams and calls that a fault in the collector ended; each is a bug.").WithLabelValues(),
 		logged:    d.counter("log_records_total", "Records that were taken into their tenants' logs.").WithLabelValues(),
@@ -96,6 +98,9 @@ func (c *Collector) Refused(code string) { c.refused.WithLabelValues(code).Inc()
 
 // Gap tells of a batch with records missing before it.
 func (c *Collector) Gap() { c.gaps.Inc() }
+
+// Unread tells of a connection that was cut, since its sidecar reads no answers.
+func (c *Collector) Unread() { c.unread.Inc() }
 
 // Alarm tells of an alarm that was not open before.
 func (c *Collector) Alarm(kind string) { c.alarms.WithLabelValues(kind).Inc() }

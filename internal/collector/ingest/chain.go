@@ -79,6 +79,16 @@ func (c *chain) ack() []byte {
 // answer takes one message. A nil response says that there is nothing to say; an
 // error ends the stream.
 func (c *chain) answer(ctx context.Context, request *api.ShipRequest) (*api.ShipResponse, error) {
+	if request.GetHeartbeat() != nil { // before anything is asked of the store
+		if wait := c.server.Beats.Take(ctx, c.who.Tenant+"/"+c.who.Chain, 1); wait > 0 {
+			return c.refuseFor(ctx, wait, api.Refusal_RATE_LIMITED, errors.New("the sidecar sends more heartbeats than it may")), nil
+		}
+	}
+	// A stream may last for weeks: nothing is taken from it once its certificate
+	// has expired or was revoked.
+	if _, err := c.server.Authenticate(ctx); err != nil {
+		return nil, err
+	}
 	switch {
 	case request.GetBatch() != nil:
 		return c.batch(ctx, request.GetBatch())
@@ -97,9 +107,7 @@ func (c *chain) batch(ctx context.Context, b *api.Batch) (*api.ShipResponse, err
 		return c.refuse(ctx, api.Refusal_INVALID, 0, err), nil
 	}
 	if wait := c.server.Records.Take(ctx, c.who.Tenant, len(lines)); wait > 0 {
-		response := c.refuse(ctx, api.Refusal_RATE_LIMITED, 0, errors.New("the tenant sends more records a second than it may"))
-		response.GetRefusal().RetryAfterMs = max(wait.Milliseconds(), 1)
-		return response, nil
+		return c.refuseFor(ctx, wait, api.Refusal_RATE_LIMITED, errors.New("the tenant sends more records a second than it may")), nil
 	}
 	// The chain may move under this stream, since another replica may have one of
 	// the same sidecar: then the batch is looked at again from where the chain is.

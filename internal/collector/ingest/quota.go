@@ -36,9 +36,7 @@ func (c *chain) refuseMore(ctx context.Context, over *store.QuotaError) (*api.Sh
 		}
 		c.overQuota = true
 	}
-	response := c.refuse(ctx, api.Refusal_QUOTA, 0, over)
-	response.GetRefusal().RetryAfterMs = roomEvery.Milliseconds()
-	return response, nil
+	return c.refuseFor(ctx, roomEvery, api.Refusal_QUOTA, over), nil
 }
 
 // hasRoom ends the alarm, since something was stored. It may be of an earlier

@@ -25,6 +25,13 @@ func (c *chain) refuse(ctx context.Context, code api.Refusal_Code, seq int64, wh
 	}}}
 }
 
+// refuseFor is a refusal of what may be sent again after a while.
+func (c *chain) refuseFor(ctx context.Context, wait time.Duration, code api.Refusal_Code, why error) *api.ShipResponse {
+	response := c.refuse(ctx, code, 0, why)
+	response.GetRefusal().RetryAfterMs = max(wait.Milliseconds(), 1)
+	return response
+}
+
 // refuseRecord refuses the first bad record of lines, which the verifier found.
 func (c *chain) refuseRecord(ctx context.Context, bad *receipts.VerifyError, lines [][]byte) (*api.ShipResponse, error) {
 	switch bad.Cause {

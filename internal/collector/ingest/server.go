@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/signet-egress/signet/internal/api"
@@ -37,26 +35,31 @@ type Options struct {
 	Observer Observer            // nil: nobody
 	Appended func(tenant string) // called after each commit: the log has something to take in
 	Records  Budget              // of each tenant; it holds a batch at least
+	Beats    Budget              // heartbeats of each chain
 	Limits   Limits              // zero members are the defaults
 }
 
-// Budget holds each tenant to a number of records a second.
+// Budget holds each of those who send to a number of things a second.
 type Budget interface {
-	// Take takes n from the budget of a tenant. Where there is less left it takes
+	// Take takes n from the budget of a sender. Where there is less left it takes
 	// nothing, and says after how long there will be as much.
-	Take(ctx context.Context, tenant string, n int) (wait time.Duration)
+	Take(ctx context.Context, who string, n int) (wait time.Duration)
 }
 
 // Limits bound what one sidecar can make the collector hold.
 type Limits struct {
 	BatchRecords int // DefaultBatchRecords by default
 	BatchBytes   int // of lines, before compression; 8 MiB by default, above the longest record
+	// Unread is how long an answer may find no room, since the sidecar reads none. A
+	// minute by default: a sidecar takes an answer within the time of a round trip.
+	Unread time.Duration
 }
 
 // The defaults of Limits.
 const (
 	DefaultBatchRecords = 1000
 	defaultBatchBytes   = 8 << 20
+	defaultUnread       = time.Minute
 )
 
 // MaxMessage is the longest message that a sidecar sends, in bytes: a batch that
@@ -70,6 +73,9 @@ func (l Limits) withDefaults() Limits {
 	if l.BatchBytes == 0 {
 		l.BatchBytes = defaultBatchBytes
 	}
+	if l.Unread == 0 {
+		l.Unread = defaultUnread
+	}
 	return l
 }
 
@@ -80,6 +86,7 @@ type Observer interface {
 	Repeated(records int) // stored already, and acknowledged again
 	Refused(code string)
 	Gap()
+	Unread()           // a connection was cut, since its sidecar reads no answers
 	Alarm(kind string) // that was not open before
 }
 
@@ -123,7 +130,7 @@ func (s *Server) Ship(stream api.Ingest_ShipServer) error {
 		return err
 	}
 	defer c.keep(context.WithoutCancel(ctx))
-	if err := stream.Send(&api.ShipResponse{Message: &api.ShipResponse_State{State: c.state()}}); err != nil {
+	if err := c.send(stream, &api.ShipResponse{Message: &api.ShipResponse_State{State: c.state()}}); err != nil {
 		return err
 	}
 	for {
@@ -134,11 +141,6 @@ func (s *Server) Ship(stream api.Ingest_ShipServer) error {
 		if err != nil {
 			return err
 		}
-		// A stream may last for weeks: nothing is taken from it once its certificate
-		// has expired or was revoked.
-		if _, err := s.Authenticate(ctx); err != nil {
-			return err
-		}
 		response, err := c.answer(ctx, request)
 		if err != nil {
 			return err
@@ -146,7 +148,7 @@ func (s *Server) Ship(stream api.Ingest_ShipServer) error {
 		if response == nil {
 			continue
 		}
-		if err := stream.Send(response); err != nil {
+		if err := c.send(stream, response); err != nil {
 			return err
 		}
 	}
@@ -155,15 +157,11 @@ func (s *Server) Ship(stream api.Ingest_ShipServer) error {
 // Authenticate finds out whose call it is: by the client certificate alone. Its
 // errors are gRPC statuses.
 func (s *Server) Authenticate(ctx context.Context) (pki.Identity, error) {
-	p, ok := peer.FromContext(ctx)
-	if !ok {
-		return pki.Identity{}, status.Error(codes.Unauthenticated, "no peer")
-	}
-	tls, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok || len(tls.State.VerifiedChains) == 0 {
+	connection, ok := connectionOf(ctx)
+	if !ok || len(connection.State.VerifiedChains) == 0 {
 		return pki.Identity{}, status.Error(codes.Unauthenticated, "no client certificate: enrol first")
 	}
-	who, err := pki.IdentityOf(tls.State.VerifiedChains[0][0])
+	who, err := pki.IdentityOf(connection.State.VerifiedChains[0][0])
 	if err != nil {
 		return pki.Identity{}, status.Error(codes.Unauthenticated, err.Error())
 	}
@@ -199,4 +197,5 @@ func (silent) Committed(int, time.Duration) {}
 func (silent) Repeated(int)                 {}
 func (silent) Refused(string)               {}
 func (silent) Gap()                         {}
+func (silent) Unread()                      {}
 func (silent) Alarm(string)                 {}
