@@ -181,11 +181,13 @@ var plan = map[string]room{
 	},
 	"internal/collector/httpapi": {
 		own: []string{
-			"internal/collector/access", "internal/collector/audit", "internal/collector/cursor", "internal/collector/download", "internal/collector/merkle", "internal/collector/store", "receipts",
+			"internal/collector/access", "internal/collector/audit", "internal/collector/cursor", "internal/collector/download", "internal/collector/merkle", "internal/collector/store",
+			"receipts", "receipts/logproof",
 		},
+		modules: []string{"golang.org/x/mod/sumdb"},
 		tests: []string{
-			"internal/collector/budget", "internal/metrics", "internal/testkit/chains", "internal/testkit/stores", "receipts/bundle", "receipts/logproof",
-			"github.com/santhosh-tekuri/jsonschema/v6", "go.yaml.in/yaml/v3", "golang.org/x/mod/sumdb",
+			"internal/collector/budget", "internal/metrics", "internal/testkit/chains", "internal/testkit/stores", "receipts/bundle",
+			"github.com/santhosh-tekuri/jsonschema/v6", "go.yaml.in/yaml/v3",
 		},
 	},
 	"internal/collector/merkle": {

@@ -10,10 +10,22 @@ import (
 // TileHeight is that of C2SP tlog-tiles.
 const TileHeight = 8
 
+// maxLevel is the highest level of tiles: with it a log has room for 2^48 records.
+const maxLevel = 5
+
 // TilePath is where C2SP tlog-tiles has a tile, below tile/: LEVEL/INDEX, or
 // LEVEL/INDEX.p/WIDTH for one that is not full.
 func TilePath(t tlog.Tile) string {
 	return strings.TrimPrefix(t.Path(), fmt.Sprintf("tile/%d/", TileHeight))
+}
+
+// ParseTilePath reads a TilePath of a tile of hashes.
+func ParseTilePath(path string) (tlog.Tile, error) {
+	t, err := tlog.ParseTilePath(fmt.Sprintf("tile/%d/%s", TileHeight, path))
+	if err != nil || t.L < 0 || t.L > maxLevel {
+		return tlog.Tile{}, fmt.Errorf("%.80q is not the path of a tile of hashes", path)
+	}
+	return t, nil
 }
 
 // Log is a log up to a checkpoint. Whatever is read of it was held against the

@@ -3,10 +3,11 @@ package httpapi
 import (
 	"encoding/hex"
 	"net/http"
-	"strconv"
-	"strings"
+
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/receipts/logproof"
 )
 
 // checkpoint is the log's newest signed note (C2SP tlog-checkpoint).
@@ -51,59 +52,20 @@ func (a *API) tile(w http.ResponseWriter, r *request) error {
 	if err := newQuery(r).end(); err != nil {
 		return err
 	}
-	level, n, width, ok := parseTile(r.PathValue("rest"))
-	if !ok {
-		return &Problem{Status: http.StatusBadRequest, Detail: "a tile is at LEVEL/INDEX or LEVEL/INDEX.p/WIDTH, with INDEX in groups of three digits (C2SP tlog-tiles)"}
+	t, err := logproof.ParseTilePath(r.PathValue("rest"))
+	if err != nil {
+		return &Problem{Status: http.StatusBadRequest, Detail: "a tile is at LEVEL/INDEX or LEVEL/INDEX.p/WIDTH, with INDEX in groups of three digits (C2SP tlog-tiles)", err: err}
 	}
-	data, err := a.Store.Tile(r.Context(), r.tenant, level, n)
+	data, err := a.Store.Tile(r.Context(), r.tenant, t.L, t.N)
 	if err != nil {
 		return notFound(err, "tile")
 	}
-	if len(data) < width*hashSize {
+	if len(data) < t.W*tlog.HashSize {
 		return notFound(store.ErrNotFound, "tile")
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
-	_, _ = w.Write(data[:width*hashSize])
+	_, _ = w.Write(data[:t.W*tlog.HashSize])
 	return nil
-}
-
-const (
-	hashSize  = 32
-	tileWidth = 256
-)
-
-// parseTile reads a path as C2SP tlog-tiles has it: 1234067 is x001/x234/067.
-func parseTile(path string) (level int, n int64, width int, ok bool) {
-	first, rest, found := strings.Cut(path, "/")
-	level, err := strconv.Atoi(first)
-	if !found || err != nil || level < 0 || level > 5 || strconv.Itoa(level) != first {
-		return 0, 0, 0, false
-	}
-	width = tileWidth
-	if whole, partial, has := strings.Cut(rest, ".p/"); has {
-		if width, err = strconv.Atoi(partial); err != nil || width < 1 || width >= tileWidth || strconv.Itoa(width) != partial {
-			return 0, 0, 0, false
-		}
-		rest = whole
-	}
-	groups := strings.Split(rest, "/")
-	if len(groups) > 5 {
-		return 0, 0, 0, false
-	}
-	for i, group := range groups {
-		last := i == len(groups)-1
-		if !last {
-			if group, found = strings.CutPrefix(group, "x"); !found {
-				return 0, 0, 0, false
-			}
-		}
-		part, err := strconv.ParseUint(group, 10, 16)
-		if err != nil || len(group) != 3 || i == 0 && !last && part == 0 {
-			return 0, 0, 0, false
-		}
-		n = n*1000 + int64(part)
-	}
-	return level, n, width, true
 }
 
 // logEntry is a leaf and the record that it stands for.
