@@ -117,10 +117,10 @@ func (a *API) serve(e endpoint) http.Handler {
 		rec := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
 		rec.Header().Set("X-Content-Type-Options", "nosniff")
 		rec.Header().Set("Cache-Control", "no-store")
+		defer func() { a.Observer.Answered(e.path, rec.status, a.Now().Sub(began)) }() // one that is cut too
 		if err := a.answer(e, rec, r); err != nil {
 			a.refuse(rec, r, err)
 		}
-		a.Observer.Answered(e.path, rec.status, a.Now().Sub(began))
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -36,7 +37,7 @@ type world struct {
 	now       time.Time
 	log       bytes.Buffer
 	sequencer *merkle.Sequencer
-	seen      map[string]int // endpoints and how often they were asked
+	seen      map[string]bool // answers, as "ENDPOINT STATUS"
 }
 
 const (
@@ -57,7 +58,7 @@ func onEach(t *testing.T, test func(t *testing.T, w *world)) {
 
 func newWorld(t *testing.T, kept store.Store) *world {
 	t.Helper()
-	w := &world{t: t, store: kept, now: began.Add(time.Hour), seen: map[string]int{}}
+	w := &world{t: t, store: kept, now: began.Add(time.Hour), seen: map[string]bool{}}
 	w.tenant("acme", acme, store.Scopes()...)
 	w.tenant("other", other, store.Scopes()...)
 	w.serve(1000)
@@ -83,7 +84,9 @@ func (w *world) serve(perSecond int) {
 }
 
 // Answered implements httpapi.Observer.
-func (w *world) Answered(endpoint string, _ int, _ time.Duration) { w.seen[endpoint]++ }
+func (w *world) Answered(endpoint string, status int, _ time.Duration) {
+	w.seen[fmt.Sprintf("%s %d", endpoint, status)] = true
+}
 
 func (w *world) tenant(name, secret string, scopes ...store.Scope) {
 	w.t.Helper()

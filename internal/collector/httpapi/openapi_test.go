@@ -116,7 +116,7 @@ func (w *world) answersAs(t *testing.T, schemas *jsonschema.Compiler, target, pa
 	if media == "application/json" {
 		wantSchema(t, schemas, content.Schema["$ref"].(string), body)
 	}
-	if w.seen[path] == 0 {
+	if !w.seen[path+" 200"] {
 		t.Errorf("it is not counted as %s", path)
 	}
 }
