@@ -78,9 +78,10 @@ speed: ## Measure contracts, what durability adds, then verify and export with 1
 	$(GO) test -run='^$$' -bench='^BenchmarkSpeed$$' -benchtime=1x -timeout=60m ./receipts/bundle -speed.records=100000
 
 .PHONY: collector
-collector: packages ## Measure the collector on PostgreSQL: a minute of ingest, plans and times on 1,000,000 records
+collector: packages ## Measure the collector on PostgreSQL: a minute of ingest, plans and times on 1,000,000 records, its caches
 	$(GO) test -count=1 -timeout=30m -run='^TestRate$$' -v ./internal/collector -collector.seconds=60 -collector.rate=2000
 	$(GO) test -count=1 -timeout=60m -run='^TestPlans$$' -v ./internal/collector/store/postgres -postgres.rows=1000000
+	$(GO) test -run='^$$' -bench='^BenchmarkReceipt$$' -benchtime=5000x -count=3 ./internal/collector
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME, one after the other
