@@ -16,6 +16,8 @@ type explainer struct {
 	plans   []string
 	rows    int  // that were read from tables, by all statements
 	scanned bool // some of them without an index
+	sorted  bool // or put in order by a step of its own
+	jit     bool // a statement was compiled
 	fault   error
 }
 
@@ -53,12 +55,17 @@ func (e *explainer) hear(_ *pgconn.PgConn, n *pgconn.Notice) {
 	if !ok {
 		return
 	}
-	var executed struct{ Plan node }
+	var executed struct {
+		Plan node
+		JIT  any
+	}
 	if err := json.Unmarshal([]byte(plan), &executed); err != nil {
 		e.fault = err
 		return
 	}
 	rows, scanned := executed.Plan.read()
+	e.jit = e.jit || executed.JIT != nil
+	e.sorted = e.sorted || strings.Contains(plan, `"Node Type": "Sort"`)
 	if rows > 0 || scanned {
 		e.plans = append(e.plans, plan)
 	}

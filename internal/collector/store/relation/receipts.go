@@ -97,8 +97,10 @@ func (s *Store) Spans(ctx context.Context, tenant string, q store.SpanQuery) (st
 	limit := page(q.Limit, 100, 1000)
 	var w where
 	w.and(`tenant = `, tenant)
+	ordered := ` ORDER BY c.chain_id`
 	if q.Chain != "" {
 		w.and(`chain_id = `, q.Chain)
+		ordered = `` // of one there is no order, and to ask for it is to have it sorted
 	}
 	if q.After != "" {
 		w.and(`chain_id > `, q.After)
@@ -114,7 +116,7 @@ func (s *Store) Spans(ctx context.Context, tenant string, q store.SpanQuery) (st
 		found, err := list(ctx, tx, func(scan scan) (span store.Span, err error) {
 			err = scan(&span.Chain, &span.First, &span.Last)
 			return span, err
-		}, `SELECT CAST(c.chain_id AS text) AS chain, `+edge("ASC")+`, `+edge("DESC")+` FROM `+looked+` AS c ORDER BY c.chain_id`, w.args...)
+		}, `SELECT CAST(c.chain_id AS text) AS chain, `+edge("ASC")+`, `+edge("DESC")+` FROM `+looked+` AS c`+ordered, w.args...)
 		var p store.SpanPage
 		if len(found) == limit {
 			p.Next = found[limit-1].Chain
