@@ -13,21 +13,13 @@ const (
 	defaultUsage = 30 * 24 * time.Hour
 )
 
-// counts are what was counted of some receipts.
+// counts are store.Counts as they are answered.
 type counts struct {
 	Exchanges int64 `json:"exchanges"`
 	BytesUp   int64 `json:"bytes_up"`
 	BytesDown int64 `json:"bytes_down"`
 	VEX       int64 `json:"vex"`
 	FU        int64 `json:"fu"`
-}
-
-func (c *counts) add(r *store.Rollup) {
-	c.Exchanges += r.Exchanges
-	c.BytesUp += r.BytesUp
-	c.BytesDown += r.BytesDown
-	c.VEX += r.VEX
-	c.FU += r.FU
 }
 
 // stored is what the tenant keeps now, whatever the period, in bytes.
@@ -37,13 +29,13 @@ type stored struct {
 }
 
 type usageAnswer struct {
-	From     time.Time          `json:"from"`
-	To       time.Time          `json:"to"`
-	Agent    string             `json:"agent,omitempty"`
-	Total    counts             `json:"total"`
-	Outcomes map[string]*counts `json:"outcomes"`
-	Denials  map[string]int64   `json:"denials"` // exchanges by reason code
-	Stored   stored             `json:"stored"`
+	From     time.Time         `json:"from"`
+	To       time.Time         `json:"to"`
+	Agent    string            `json:"agent,omitempty"`
+	Total    counts            `json:"total"`
+	Outcomes map[string]counts `json:"outcomes"`
+	Denials  map[string]int64  `json:"denials"` // exchanges by reason code
+	Stored   stored            `json:"stored"`
 }
 
 // usage sums the hours of a period: whole hours, as they were counted on ingest.
@@ -51,7 +43,7 @@ func (a *API) usage(w http.ResponseWriter, r *request) error {
 	v := newQuery(r)
 	u := usageAnswer{
 		From: v.time("from"), To: v.time("to"), Agent: v.text("agent"),
-		Outcomes: map[string]*counts{}, Denials: map[string]int64{},
+		Outcomes: map[string]counts{}, Denials: map[string]int64{},
 	}
 	if err := v.end(); err != nil {
 		return err
@@ -71,20 +63,19 @@ func (a *API) usage(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	u.Stored = stored(kept)
+	var total store.Counts
 	err = store.EachRollup(r.Context(), a.Store, r.tenant, store.RollupQuery{From: u.From, To: u.To, Agent: u.Agent}, func(row *store.Rollup) {
-		u.Total.add(row)
-		outcome := u.Outcomes[string(row.Outcome)]
-		if outcome == nil {
-			outcome = new(counts)
-			u.Outcomes[string(row.Outcome)] = outcome
-		}
-		outcome.add(row)
+		total.Add(row.Counts)
+		outcome := store.Counts(u.Outcomes[string(row.Outcome)])
+		outcome.Add(row.Counts)
+		u.Outcomes[string(row.Outcome)] = counts(outcome)
 		if row.Outcome == "denied" {
-			u.Denials[row.Reason] += row.Exchanges
+			u.Denials[row.Reason] = min(u.Denials[row.Reason]+row.Exchanges, store.MaxCount)
 		}
 	})
 	if err != nil {
 		return err
 	}
+	u.Total = counts(total)
 	return reply(w, u)
 }

@@ -27,14 +27,29 @@ type RollupQuery struct {
 // Rollup is one hour's receipts with one outcome and reason. Signet's own
 // exchanges (internal) are not in it.
 type Rollup struct {
-	Hour      time.Time
-	Outcome   receipts.Outcome
-	Reason    string
-	Exchanges int64
-	BytesUp   int64
-	BytesDown int64
-	VEX, FU   int64
+	Hour    time.Time
+	Outcome receipts.Outcome
+	Reason  string
+	Counts
 }
+
+// Counts are what was counted of some receipts.
+type Counts struct{ Exchanges, BytesUp, BytesDown, VEX, FU int64 }
+
+// MaxCount is where a count stays, whatever sidecars claim: the largest number that
+// a record can hold.
+const MaxCount = 1<<53 - 1
+
+// Add makes c the counts of both.
+func (c *Counts) Add(more Counts) {
+	plus(&c.Exchanges, more.Exchanges)
+	plus(&c.BytesUp, more.BytesUp)
+	plus(&c.BytesDown, more.BytesDown)
+	plus(&c.VEX, more.VEX)
+	plus(&c.FU, more.FU)
+}
+
+func plus(sum *int64, n int64) { *sum = min(*sum+min(n, MaxCount), MaxCount) }
 
 // EachRollup calls each with every row of the query, page by page.
 func EachRollup(ctx context.Context, u Usage, tenant string, q RollupQuery, each func(*Rollup)) error {

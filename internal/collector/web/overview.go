@@ -39,23 +39,12 @@ type overviewPage struct {
 	Spans    []span
 	Span     span
 	Agent    string
-	Total    sums
+	Total    store.Counts
 	Outcomes map[string]int64
 	Traffic  []plot
 	Denials  []denialBar
 	Alarms   []store.Alarm
 	From, To time.Time
-}
-
-// sums are what was counted of a period.
-type sums struct{ Exchanges, BytesUp, BytesDown, VEX, FU int64 }
-
-func (s *sums) add(r *store.Rollup) {
-	s.Exchanges += r.Exchanges
-	s.BytesUp += r.BytesUp
-	s.BytesDown += r.BytesDown
-	s.VEX += r.VEX
-	s.FU += r.FU
 }
 
 // denialBar is a reason, how often it denied, and how much that is of the most.
@@ -88,13 +77,13 @@ func (w *Web) countTraffic(ctx context.Context, tenant string, p *overviewPage) 
 	denials := map[string]int64{}
 	query := store.RollupQuery{From: p.From, To: p.To, Agent: p.Agent}
 	err := store.EachRollup(ctx, w.Store, tenant, query, func(r *store.Rollup) {
-		p.Total.add(r)
-		p.Outcomes[string(r.Outcome)] += r.Exchanges
+		p.Total.Add(r.Counts)
+		p.Outcomes[string(r.Outcome)] = min(p.Outcomes[string(r.Outcome)]+r.Exchanges, store.MaxCount)
 		if i := int(r.Hour.Sub(p.From) / p.Span.step); i >= 0 && i < len(steps) {
 			steps[i].Counts[string(r.Outcome)] += r.Exchanges
 		}
 		if r.Outcome == "denied" {
-			denials[r.Reason] += r.Exchanges
+			denials[r.Reason] = min(denials[r.Reason]+r.Exchanges, store.MaxCount)
 		}
 	})
 	p.Traffic, p.Denials = drawTraffic(steps, p.Span.layout), denialBars(denials)

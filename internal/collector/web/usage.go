@@ -12,14 +12,14 @@ type usagePage struct {
 	Months []string
 	Agent  string
 	Stored store.Stored
-	Total  sums
+	Total  store.Counts
 	VEX    []plot // by day
 	Days   []usageDay
 }
 
 type usageDay struct {
 	Day time.Time
-	sums
+	store.Counts
 }
 
 const monthLayout = "2006-01"
@@ -47,8 +47,8 @@ func (w *Web) usage(rw http.ResponseWriter, v *visit) error {
 		return err
 	}
 	err = store.EachRollup(v.Context(), w.Store, v.tenant, query, func(r *store.Rollup) {
-		p.Total.add(r)
-		p.Days[r.Hour.UTC().Day()-1].add(r)
+		p.Total.Add(r.Counts)
+		p.Days[r.Hour.UTC().Day()-1].Add(r.Counts)
 	})
 	if err != nil {
 		return err

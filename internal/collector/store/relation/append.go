@@ -125,7 +125,7 @@ func (k rollupKey) compare(other rollupKey) int {
 // addRollups counts receipts by their hour. Rows are taken in one order, so that
 // two transactions cannot wait for each other.
 func addRollups(ctx context.Context, tx Tx, tenant string, records []store.Record) error {
-	sums := make(map[rollupKey]store.Rollup)
+	sums := make(map[rollupKey]store.Counts)
 	for i := range records {
 		r := &records[i]
 		if r.Type != receipts.TypeReceipt || r.Internal != "" {
@@ -133,11 +133,7 @@ func addRollups(ctx context.Context, tx Tx, tenant string, records []store.Recor
 		}
 		k := rollupKey{hour: r.TS.UTC().Truncate(time.Hour), agent: r.Agent, outcome: r.Outcome, reason: r.Reason}
 		sum := sums[k]
-		plus(&sum.Exchanges, r.Count)
-		plus(&sum.BytesUp, r.BytesUp)
-		plus(&sum.BytesDown, r.BytesDown)
-		plus(&sum.VEX, r.VEX)
-		plus(&sum.FU, r.FU)
+		sum.Add(store.Counts{Exchanges: r.Count, BytesUp: r.BytesUp, BytesDown: r.BytesDown, VEX: r.VEX, FU: r.FU})
 		sums[k] = sum
 	}
 	keys := make([]rollupKey, 0, len(sums))
@@ -155,20 +151,13 @@ func addRollups(ctx context.Context, tx Tx, tenant string, records []store.Recor
 	return nil
 }
 
-// maxSum is where a roll-up stays, so that no number that a sidecar claims can
-// keep its records from being stored.
-const maxSum = 1<<53 - 1
-
-// plus adds what a sidecar claims to a sum.
-func plus(sum *int64, claim int64) { *sum = min(*sum+min(claim, maxSum), maxSum) }
-
 var upsertRollup = `INSERT INTO rollups (tenant, hour, agent, outcome, reason, exchanges, bytes_up, bytes_down, vex, fu)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 	ON CONFLICT (tenant, hour, agent, outcome, reason) DO UPDATE SET ` +
 	added("exchanges") + `, ` + added("bytes_up") + `, ` + added("bytes_down") + `, ` + added("vex") + `, ` + added("fu")
 
 func added(column string) string {
-	sum, most := `rollups.`+column+` + excluded.`+column, strconv.Itoa(maxSum)
+	sum, most := `rollups.`+column+` + excluded.`+column, strconv.Itoa(store.MaxCount)
 	return column + ` = CASE WHEN ` + sum + ` > ` + most + ` THEN ` + most + ` ELSE ` + sum + ` END`
 }
 
@@ -185,6 +174,13 @@ func (s *Store) Hashes(ctx context.Context, tenant, chain string, from, to int64
 		}
 		return hashes, err
 	})
+}
+
+// summed is the sum of a column over agents, or store.MaxCount: its halves are
+// summed apart, so that no number of agents makes it overflow.
+func summed(column string) string {
+	high, low := `SUM(`+column+` / 4294967296)`, `SUM(`+column+` % 4294967296)`
+	return `CAST(CASE WHEN ` + high + ` >= 2097152 THEN ` + strconv.Itoa(store.MaxCount) + ` ELSE ` + high + ` * 4294967296 + ` + low + ` END AS bigint)`
 }
 
 // Rollups implements store.Usage.
@@ -204,8 +200,7 @@ func (s *Store) Rollups(ctx context.Context, tenant string, q store.RollupQuery)
 		return list(ctx, tx, func(scan scan) (r store.Rollup, err error) {
 			err = scan(timeOf(&r.Hour), &r.Outcome, &r.Reason, &r.Exchanges, &r.BytesUp, &r.BytesDown, &r.VEX, &r.FU)
 			return r, err
-		}, `SELECT hour, outcome, reason, CAST(SUM(exchanges) AS bigint), CAST(SUM(bytes_up) AS bigint),
-			CAST(SUM(bytes_down) AS bigint), CAST(SUM(vex) AS bigint), CAST(SUM(fu) AS bigint)
+		}, `SELECT hour, outcome, reason, `+summed("exchanges")+`, `+summed("bytes_up")+`, `+summed("bytes_down")+`, `+summed("vex")+`, `+summed("fu")+`
 			FROM rollups WHERE `+w.sql()+` GROUP BY hour, outcome, reason ORDER BY hour, outcome, reason LIMIT `+w.bind(store.RollupPage), w.args...)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -184,11 +185,7 @@ func testSpans(t *testing.T, s store.Store) {
 func total(t *testing.T, s store.Store, tenant string) (sum store.Rollup) {
 	t.Helper()
 	for _, r := range get(s.Rollups(t.Context(), tenant, store.RollupQuery{From: day.Add(-24 * time.Hour), To: day.Add(24 * time.Hour)}))(t) {
-		sum.Exchanges += r.Exchanges
-		sum.BytesUp += r.BytesUp
-		sum.BytesDown += r.BytesDown
-		sum.VEX += r.VEX
-		sum.FU += r.FU
+		sum.Add(r.Counts)
 	}
 	return sum
 }
@@ -209,17 +206,17 @@ func testRollups(t *testing.T, s store.Store) {
 	hour := day.Truncate(time.Hour)
 	q := store.RollupQuery{From: hour, To: hour.Add(2 * time.Hour)}
 	same(t, "hours", get(s.Rollups(t.Context(), "acme", q))(t), []store.Rollup{
-		{Hour: hour, Outcome: receipts.Forwarded, Reason: "ok", Exchanges: 4, BytesUp: 4 * 812, BytesDown: 4 * 5120, VEX: 4},
-		{Hour: hour.Add(time.Hour), Outcome: receipts.Denied, Reason: "HEL_HOST_NOT_ALLOWED", Exchanges: 80, BytesUp: 2 * 812},
-		{Hour: hour.Add(time.Hour), Outcome: receipts.Forwarded, Reason: "ok", Exchanges: 4, BytesUp: 4 * 812, BytesDown: 4 * 5120, VEX: 4},
+		{Hour: hour, Outcome: receipts.Forwarded, Reason: "ok", Counts: store.Counts{Exchanges: 4, BytesUp: 4 * 812, BytesDown: 4 * 5120, VEX: 4}},
+		{Hour: hour.Add(time.Hour), Outcome: receipts.Denied, Reason: "HEL_HOST_NOT_ALLOWED", Counts: store.Counts{Exchanges: 80, BytesUp: 2 * 812}},
+		{Hour: hour.Add(time.Hour), Outcome: receipts.Forwarded, Reason: "ok", Counts: store.Counts{Exchanges: 4, BytesUp: 4 * 812, BytesDown: 4 * 5120, VEX: 4}},
 	})
 	q.After = &store.Rollup{Hour: hour.Add(time.Hour), Outcome: receipts.Denied, Reason: "HEL_HOST_NOT_ALLOWED"}
 	same(t, "the rows after one", get(s.Rollups(t.Context(), "acme", q))(t), []store.Rollup{
-		{Hour: hour.Add(time.Hour), Outcome: receipts.Forwarded, Reason: "ok", Exchanges: 4, BytesUp: 4 * 812, BytesDown: 4 * 5120, VEX: 4},
+		{Hour: hour.Add(time.Hour), Outcome: receipts.Forwarded, Reason: "ok", Counts: store.Counts{Exchanges: 4, BytesUp: 4 * 812, BytesDown: 4 * 5120, VEX: 4}},
 	})
 	q = store.RollupQuery{From: hour.Add(time.Hour), To: hour.Add(24 * time.Hour), Agent: "b"}
 	same(t, "one agent", get(s.Rollups(t.Context(), "acme", q))(t)[:1], []store.Rollup{
-		{Hour: hour.Add(time.Hour), Outcome: receipts.Denied, Reason: "HEL_HOST_NOT_ALLOWED", Exchanges: 40, BytesUp: 812},
+		{Hour: hour.Add(time.Hour), Outcome: receipts.Denied, Reason: "HEL_HOST_NOT_ALLOWED", Counts: store.Counts{Exchanges: 40, BytesUp: 812}},
 	})
 
 	// What a sidecar claims adds up to the largest number, and not beyond.
@@ -232,7 +229,17 @@ func testRollups(t *testing.T, s store.Store) {
 	must1(t)(s.Append(t.Context(), "acme", batch(t, huge.Lines[:10], day)))
 	must1(t)(s.Append(t.Context(), "acme", batch(t, huge.Lines[10:], day)))
 	q = store.RollupQuery{From: hour, To: hour.Add(time.Hour), Agent: "huge"}
-	same(t, "the largest sum", get(s.Rollups(t.Context(), "acme", q))(t)[0].FU, 1<<53-1)
+	same(t, "the largest sum", get(s.Rollups(t.Context(), "acme", q))(t)[0].FU, store.MaxCount)
+
+	// So does what many agents claim.
+	many := register(t, s, "many", day)
+	for i := range 1100 {
+		r := many.Receipt("api.example", "t")
+		r.Agent, r.Policy.Reason, r.Usage.FU = strconv.Itoa(i), "MANY", store.MaxCount
+		many.Add(r)
+	}
+	must1(t)(s.Append(t.Context(), "acme", batch(t, many.Lines, day)))
+	same(t, "the largest sum of all", total(t, s, "acme").FU, store.MaxCount)
 }
 
 // What agents choose is found again by what a database can hold of it, and the
