@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Redis is a Redis server in a temporary directory, that listens on a socket in it
@@ -61,6 +63,17 @@ func (r *Redis) socket() string { return filepath.Join(r.dir, "redis.sock") }
 // URL is how a client gets at it; user and password may be nil.
 func (r *Redis) URL(who *url.Userinfo) string {
 	return (&url.URL{Scheme: "unix", User: who, Path: r.socket()}).String()
+}
+
+// Pause stops the server where it is: its connections stay, and nothing is answered.
+func (r *Redis) Pause() error { return r.process.Signal(syscall.SIGSTOP) }
+
+// Resume has it go on.
+func (r *Redis) Resume() error { return r.process.Signal(syscall.SIGCONT) }
+
+// Dial connects to the server as a client does.
+func (r *Redis) Dial(ctx context.Context) (net.Conn, error) {
+	return (&net.Dialer{}).DialContext(ctx, "unix", r.socket())
 }
 
 // Kill ends the server with SIGKILL, and all that it held.
