@@ -50,7 +50,11 @@ func testQuota(t *testing.T, w *world) {
 
 	// The alarm is over with the next commit, and raised again by the next refusal.
 	s.end()
+	again := time.Now().Truncate(time.Millisecond)
 	s = w.open(cert, c.ID)
+	if known, err := w.store.Chain(t.Context(), "acme", c.ID); err != nil || known.LastSign.Before(again) {
+		t.Errorf("a chain that waits was last heard of at %s, %v; want %s or later", known.LastSign, err, again)
+	}
 	s.refused(api.Refusal_QUOTA, c.Lines[10:20]...)
 	s.end()
 	quota(stored.Bytes + int64(len(text(c.Lines[10:20]))))

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -123,7 +124,7 @@ func (s *Shipper) Run(ctx context.Context) {
 		if !errors.Is(err, errDue) {
 			s.tell(err)
 		}
-		s.pause(ctx, pause.NextBackOff()+retryAfter(err)) // sidecars that wait for the same do not come back at once
+		s.pause(ctx, max(pause.NextBackOff(), retryAfter(err)))
 	}
 }
 
@@ -191,10 +192,12 @@ func reasonOf(err error) string {
 	return "other"
 }
 
+// retryAfter is how long the collector has asked to wait, and up to a quarter more:
+// not all who were asked at once come back at once.
 func retryAfter(err error) time.Duration {
 	refusal := new(RefusalError)
 	if errors.As(err, &refusal) {
-		return refusal.RetryAfter
+		return refusal.RetryAfter + rand.N(refusal.RetryAfter/4+1) //nolint:gosec // nobody gains by guessing it
 	}
 	return 0
 }

@@ -95,7 +95,7 @@ func TestQuotaIsWaitedFor(t *testing.T) {
 	})
 	run(t, shipper)
 	for range 2 {
-		if d := <-pauses; d < time.Minute || d > 3*time.Minute {
+		if d := <-pauses; d < time.Minute || d > 90*time.Second {
 			t.Errorf("the sidecar waits for %s", d)
 		}
 		if why := shipper.Waiting(); !strings.Contains(why, "QUOTA") || !strings.Contains(why, "may keep 1 bytes") {

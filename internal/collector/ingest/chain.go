@@ -51,7 +51,7 @@ func (s *Server) open(ctx context.Context, who pki.Identity) (*chain, error) {
 	if err != nil {
 		return nil, status.Errorf(codes.FailedPrecondition, "the key that chain %s was enrolled with: %v", who.Chain, err)
 	}
-	if err := s.Store.Clear(ctx, who.Tenant, who.Chain, store.AlarmSilent, time.Now()); err != nil {
+	if err := s.Store.Heard(ctx, who.Tenant, who.Chain, time.Now()); err != nil {
 		return nil, s.unavailable(ctx, err)
 	}
 	return &chain{server: s, who: who, known: known, opened: known.Head.Seq, pinned: pinned, logged: make(map[api.Refusal_Code]bool)}, nil

@@ -38,6 +38,9 @@ type Chains interface {
 	// Verifier is what SaveVerifier kept last, or ErrNotFound.
 	Verifier(ctx context.Context, tenant, chain string) (seq int64, state []byte, err error)
 
+	// Heard notes that a chain was heard of, whatever it brings, and ends its alarm
+	// for silence.
+	Heard(ctx context.Context, tenant, chain string, at time.Time) error
 	// Beat notes a heartbeat.
 	Beat(ctx context.Context, tenant, chain string, b Beat) error
 	// NoteGap notes that records are missing behind the head, unless that is noted
@@ -72,7 +75,7 @@ type Chain struct {
 	Received   time.Time // when the newest record came; zero at 0
 	CleanStop  bool      // the record at the head is a clean stop
 	Gap        time.Time // since when records behind the head are missing; zero: none are known to be
-	LastSign   time.Time // when it was last heard of: its enrolment, records or heartbeat
+	LastSign   time.Time // when it was last heard of: its enrolment, a stream, records or a heartbeat
 
 	Beat Beat // the newest heartbeat; zero: none yet
 }

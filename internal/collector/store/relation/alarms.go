@@ -32,10 +32,14 @@ func (s *Store) Raise(ctx context.Context, tenant string, a store.Alarm) (bool, 
 // Clear implements store.Alarms.
 func (s *Store) Clear(ctx context.Context, tenant, chain string, kind store.AlarmKind, at time.Time) error {
 	return s.writing(ctx, tenant, "alarm", func(tx Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE alarms SET cleared = $4 WHERE tenant = $1 AND chain_id = $2 AND kind = $3 AND cleared IS NULL`,
-			tenant, chain, string(kind), when(at))
-		return err
+		return clearAlarm(ctx, tx, tenant, chain, kind, at)
 	})
+}
+
+func clearAlarm(ctx context.Context, tx Tx, tenant, chain string, kind store.AlarmKind, at time.Time) error {
+	_, err := tx.Exec(ctx, `UPDATE alarms SET cleared = $4 WHERE tenant = $1 AND chain_id = $2 AND kind = $3 AND cleared IS NULL`,
+		tenant, chain, string(kind), when(at))
+	return err
 }
 
 // ListAlarms implements store.Alarms.

@@ -162,6 +162,17 @@ func (s *Store) Verifier(ctx context.Context, tenant, chain string) (int64, []by
 	return v.seq, v.state, err
 }
 
+// Heard implements store.Chains.
+func (s *Store) Heard(ctx context.Context, tenant, chain string, at time.Time) error {
+	return s.writing(ctx, tenant, "sign of chain "+chain, func(tx Tx) error {
+		err := updated(tx.Exec(ctx, `UPDATE chains SET last_sign = $3 WHERE tenant = $1 AND chain_id = $2`, tenant, chain, when(at)))
+		if err != nil {
+			return err
+		}
+		return clearAlarm(ctx, tx, tenant, chain, store.AlarmSilent, at)
+	})
+}
+
 // Beat implements store.Chains.
 func (s *Store) Beat(ctx context.Context, tenant, chain string, b store.Beat) error {
 	return s.writing(ctx, tenant, "heartbeat of chain "+chain, func(tx Tx) error {

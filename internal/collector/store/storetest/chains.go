@@ -209,6 +209,11 @@ func testSilence(t *testing.T, s store.Store) {
 	same(t, "chains", len(get(s.ListChains(ctx, "acme", store.ChainQuery{Limit: 2}))(t)), 2)
 	newest := get(s.ListChains(ctx, "acme", store.ChainQuery{Agent: "a", After: alive.ID}))(t)
 	same(t, "after", newest[0].ID, stopped.ID)
+	must1(t)(s.Raise(ctx, "acme", store.Alarm{ID: chains.UUID(), Kind: store.AlarmSilent, Chain: alive.ID, Raised: day}))
+	must(t, s.Heard(ctx, "acme", alive.ID, day.Add(time.Hour)))
+	same(t, "heard", get(s.Chain(ctx, "acme", alive.ID))(t).LastSign, day.Add(time.Hour))
+	same(t, "heartbeat before", get(s.Chain(ctx, "acme", alive.ID))(t).Beat, beat)
+	same(t, "silence", len(get(s.ListAlarms(ctx, "acme", store.AlarmQuery{Open: true}))(t)), 0)
 	wantError(t, "no chain", s.Beat(ctx, "acme", chains.UUID(), beat), store.ErrNotFound)
 }
 

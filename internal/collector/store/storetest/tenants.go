@@ -31,6 +31,7 @@ func testTenants(t *testing.T, s store.Store) {
 	wantError(t, "leaf", err, store.ErrNotFound)
 	_, _, err = s.Verifier(ctx, "beta", a.Chain)
 	wantError(t, "verifier", err, store.ErrNotFound)
+	wantError(t, "sign", s.Heard(ctx, "beta", a.Chain, day), store.ErrNotFound)
 	wantError(t, "beat", s.Beat(ctx, "beta", a.Chain, store.Beat{At: day}), store.ErrNotFound)
 	same(t, "receipts", len(get(s.Receipts(ctx, "beta", store.ReceiptQuery{Chain: a.Chain}))(t).Receipts), 0)
 	same(t, "range", len(get(s.Range(ctx, "beta", a.Chain, 1, 0))(t)), 0)

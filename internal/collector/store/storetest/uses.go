@@ -106,6 +106,7 @@ func (b Bulk) writeUses(n int) []Use {
 		{Name: "a known chain", Rows: 2, Method: "RegisterChain", Args: []any{"acme", known}, Writes: true},
 		{Name: "a batch", Rows: 3, Method: "Append", Args: []any{"acme", batch}, Writes: true},
 		{Name: "what a verifier knows", Rows: 0, Method: "SaveVerifier", Args: []any{"acme", writer, int64(2), []byte("state")}, Writes: true},
+		{Name: "a sign", Rows: 2, Method: "Heard", Args: []any{"acme", writer, day}, Writes: true},
 		{Name: "a heartbeat", Rows: 1, Method: "Beat", Args: []any{"acme", writer, store.Beat{At: day, Seq: 1}}, Writes: true},
 		{Name: "what a tenant may keep", Rows: 1, Method: "SetQuota", Args: []any{"acme", int64(0)}, Writes: true},
 		{Name: "a gap", Rows: 1, Method: "NoteGap", Args: []any{"acme", writer, day}, Writes: true},
