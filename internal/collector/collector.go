@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -58,6 +59,7 @@ type Collector struct {
 	rpc        net.Listener
 	plain, ops *site         // ops may be nil
 	redis      *redis.Client // nil: there is none
+	ending     chan struct{} // closed when streams are to end
 }
 
 // New binds the listeners. On an error nothing stays open but the store, which is
@@ -81,7 +83,7 @@ func New(ctx context.Context, o Options) (_ *Collector, err error) {
 		return nil, err
 	}
 	c := &Collector{
-		log: o.Logger, metrics: measured, redis: shared,
+		log: o.Logger, metrics: measured, redis: shared, ending: make(chan struct{}),
 		sequencer: sequencer, watch: ingest.NewWatch(o.Store, o.Logger, measured),
 	}
 	if c.rpc, err = listen(ctx, "listen", o.Listen); err != nil {
@@ -147,7 +149,8 @@ func (c *Collector) newGRPCServer(o Options, gate *access.Gate, limits budgets) 
 		return nil, err
 	}
 	s := ingest.NewServer(ingest.Options{
-		Store: o.Store, Key: o.Key, Log: o.Logger, Observer: c.metrics, Appended: c.sequencer.Appended, Records: limits.records, Beats: limits.beats, Limits: ingest.Limits{Unread: o.Unread},
+		Store: o.Store, Key: o.Key, Log: o.Logger, Observer: c.metrics, Appended: c.sequencer.Appended,
+		Records: limits.records, Beats: limits.beats, Ending: c.ending, Limits: ingest.Limits{Unread: o.Unread},
 	})
 	server := grpc.NewServer(
 		grpc.Creds(ingest.Credentials(&tls.Config{
@@ -170,7 +173,7 @@ func (c *Collector) newGRPCServer(o Options, gate *access.Gate, limits budgets) 
 	return server, nil
 }
 
-// drain is how long a stopping collector lets streams end.
+// drain is how long a stopping collector lets end what is under way.
 const drain = 10 * time.Second
 
 // Serve works until ctx ends, then lets what is under way end. It returns when
@@ -206,6 +209,20 @@ func (c *Collector) Serve(ctx context.Context) error {
 func (c *Collector) stop(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, drain)
 	defer cancel()
+	var stopping sync.WaitGroup
+	defer stopping.Wait()
+	for _, s := range c.sites() {
+		stopping.Go(func() {
+			if err := s.server.Shutdown(ctx); err != nil {
+				c.log.WarnContext(ctx, "stopping HTTP", "error", err)
+			}
+		})
+	}
+	c.stopStreams(ctx)
+}
+
+func (c *Collector) stopStreams(ctx context.Context) {
+	close(c.ending)
 	done := make(chan struct{})
 	go func() {
 		c.grpc.GracefulStop()
@@ -216,10 +233,5 @@ func (c *Collector) stop(ctx context.Context) {
 	case <-ctx.Done():
 		c.grpc.Stop()
 		<-done
-	}
-	for _, s := range c.sites() {
-		if err := s.server.Shutdown(ctx); err != nil {
-			c.log.WarnContext(ctx, "stopping HTTP", "error", err)
-		}
 	}
 }

@@ -36,6 +36,7 @@ type world struct {
 	authority *pki.Authority
 	key       ed25519.PrivateKey
 	collector *collector.Collector
+	stop      func() // stops it, and waits for that; the end of the test does so too
 	log       *journal
 	rate      int             // of each tenant; 0: the default
 	redis     *redis.Settings // nil: there is none
@@ -92,12 +93,13 @@ func (w *world) serve() {
 	ctx, stop := context.WithCancel(context.WithoutCancel(w.t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- c.Serve(ctx) }()
-	w.t.Cleanup(func() {
+	w.stop = sync.OnceFunc(func() {
 		stop()
 		if err := <-done; err != nil {
 			w.t.Errorf("serve: %v", err)
 		}
 	})
+	w.t.Cleanup(w.stop)
 	w.collector = c
 }
 

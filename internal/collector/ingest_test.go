@@ -1,8 +1,12 @@
 package collector_test
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/signet-egress/signet/internal/api"
 	"github.com/signet-egress/signet/internal/collector/store"
@@ -84,5 +88,21 @@ func verifyStored(t *testing.T, kept store.Store, c *chains.Chain) {
 	result, err := v.Result()
 	if err != nil || result.Last != c.Head().Chain.Seq || result.Head != c.Head().ReceiptHash {
 		t.Fatalf("the store has seq 1 to %d (%s), %v; want %d (%s)", result.Last, result.Head, err, c.Head().Chain.Seq, c.Head().ReceiptHash)
+	}
+}
+
+// Streams are open for weeks. A collector that stops does not wait for them: each
+// ends behind what it is at, and its sidecar is told to go elsewhere.
+func TestStop(t *testing.T) { onEach(t, testStop) }
+
+func testStop(t *testing.T, w *world) {
+	c := chains.New("acme", "billing-agent", time.Now())
+	s := w.open(w.enrol(c), c.ID)
+	c.Exchanges(3)
+	s.acked(c.Head(), c.Lines...)
+	w.stop()
+	_, err := s.Recv()
+	if got := status.Convert(err); got.Code() != codes.Unavailable || !strings.Contains(got.Message(), "this collector stops") {
+		t.Errorf("the stream ends with %v", err)
 	}
 }

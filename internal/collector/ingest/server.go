@@ -36,6 +36,7 @@ type Options struct {
 	Appended func(tenant string) // called after each commit: the log has something to take in
 	Records  Budget              // of each tenant; it holds a batch at least
 	Beats    Budget              // heartbeats of each chain
+	Ending   <-chan struct{}     // closed when streams are to end behind the message at hand
 	Limits   Limits              // zero members are the defaults
 }
 
@@ -133,15 +134,21 @@ func (s *Server) Ship(stream api.Ingest_ShipServer) error {
 	if err := c.send(stream, &api.ShipResponse{Message: &api.ShipResponse_State{State: c.state()}}); err != nil {
 		return err
 	}
+	messages := receive(stream)
 	for {
-		request, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
+		var next message
+		select {
+		case <-s.Ending:
+			return status.Error(codes.Unavailable, "this collector stops: go on at another, or when it is back")
+		case next = <-messages:
+		}
+		if errors.Is(next.err, io.EOF) {
 			return nil
 		}
-		if err != nil {
-			return err
+		if next.err != nil {
+			return next.err
 		}
-		response, err := c.answer(ctx, request)
+		response, err := c.answer(ctx, next.request)
 		if err != nil {
 			return err
 		}
@@ -152,6 +159,32 @@ func (s *Server) Ship(stream api.Ingest_ShipServer) error {
 			return err
 		}
 	}
+}
+
+// message is what Recv returns.
+type message struct {
+	request *api.ShipRequest
+	err     error
+}
+
+// receive takes messages from a stream, one ahead of who handles them. It ends
+// with the stream, which ends with Ship.
+func receive(stream api.Ingest_ShipServer) <-chan message {
+	messages := make(chan message)
+	go func() {
+		for {
+			request, err := stream.Recv()
+			select {
+			case messages <- message{request, err}:
+			case <-stream.Context().Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return messages
 }
 
 // Authenticate finds out whose call it is: by the client certificate alone. Its
