@@ -156,7 +156,7 @@ var plan = map[string]room{
 		own:     []string{"internal/collector/merkle", "internal/collector/store", "receipts", "receipts/bundle"},
 		modules: []string{"github.com/google/uuid"},
 		outside: []string{"net", "net/http"},
-		tests:   []string{"internal/metrics", "internal/testkit/chains", "internal/testkit/stores"},
+		tests:   []string{"internal/collector/store/storetest", "internal/metrics", "internal/testkit/chains", "internal/testkit/stores"},
 	},
 	"internal/collector/cursor": {
 		own:     []string{"internal/collector/store"},
@@ -186,7 +186,7 @@ var plan = map[string]room{
 		},
 		modules: []string{"golang.org/x/mod/sumdb"},
 		tests: []string{
-			"internal/collector/budget", "internal/metrics", "internal/testkit/chains", "internal/testkit/stores", "receipts/bundle",
+			"internal/collector/budget", "internal/collector/store/storetest", "internal/metrics", "internal/testkit/chains", "internal/testkit/stores", "receipts/bundle",
 			"github.com/santhosh-tekuri/jsonschema/v6", "go.yaml.in/yaml/v3",
 		},
 	},
@@ -201,7 +201,7 @@ var plan = map[string]room{
 			"receipts", "receipts/bundle", "receipts/logproof",
 		},
 		tests: []string{
-			"internal/collector/budget", "internal/metrics", "internal/testkit/chains", "internal/testkit/stores", "github.com/chromedp",
+			"internal/collector/budget", "internal/collector/store/storetest", "internal/metrics", "internal/testkit/chains", "internal/testkit/stores", "github.com/chromedp",
 		},
 	},
 	"internal/collector/pki": {own: []string{"internal/durable", "internal/keyfile"}},

@@ -14,10 +14,10 @@ import (
 	"github.com/signet-egress/signet/internal/collector/audit"
 	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/internal/collector/store/storetest"
 	"github.com/signet-egress/signet/internal/metrics"
 	"github.com/signet-egress/signet/internal/testkit/chains"
 	"github.com/signet-egress/signet/internal/testkit/stores"
-	"github.com/signet-egress/signet/receipts"
 	"github.com/signet-egress/signet/receipts/bundle"
 )
 
@@ -48,32 +48,6 @@ func onEach(t *testing.T, test func(t *testing.T, a *archive)) {
 			Sequencer: merkle.NewSequencer(kept, merkle.NewSigner("collector.example", key), metrics.NewCollector("v0.0.0-test"), slog.New(slog.DiscardHandler)),
 		}})
 	})
-}
-
-// keep stores records of a chain behind those that are stored.
-func (a *archive) keep(c *chains.Chain, after store.Head, lines [][]byte, lost store.Span) store.Head {
-	a.t.Helper()
-	b := &store.Batch{Chain: c.ID, After: after, Received: began.Add(time.Hour), GivenUp: lost}
-	for _, line := range lines {
-		r, err := receipts.Decode(line)
-		if err != nil {
-			a.t.Fatal(err)
-		}
-		b.Records = append(b.Records, store.NewRecord(r, line, b.Received))
-	}
-	stored, err := a.store.Append(a.t.Context(), c.Tenant, b)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return stored.Head
-}
-
-func (a *archive) register(c *chains.Chain) {
-	a.t.Helper()
-	err := a.store.RegisterChain(a.t.Context(), c.Tenant, store.Registration{ID: c.ID, Agent: c.Agent, PublicKey: c.Public(), At: began})
-	if err != nil {
-		a.t.Fatal(err)
-	}
 }
 
 func (a *archive) export(r audit.Request) []byte {
@@ -114,8 +88,7 @@ func TestBundlesCarryTheirProof(t *testing.T) {
 		for range 3 {
 			c := chains.New("acme", "billing", began)
 			c.Exchanges(20)
-			a.register(c)
-			a.keep(c, store.Head{}, c.Lines, store.Span{})
+			storetest.Keep(t, a.store, c, began)
 			ids = append(ids, c.ID)
 		}
 		file := a.export(whole)
@@ -142,11 +115,15 @@ func TestBundlesPassOverWhatWasGivenUp(t *testing.T) {
 	onEach(t, func(t *testing.T, a *archive) {
 		c := chains.New("acme", "billing", began)
 		c.Exchanges(19)
-		a.register(c)
-		head := a.keep(c, store.Head{}, c.Lines, store.Span{})
+		storetest.Keep(t, a.store, c, began)
 		back := c.Recover(12, 20)
 		back.Exchanges(9)
-		a.keep(back, head, back.Lines[12:], store.Span{First: 13, Last: 20})
+		b := storetest.Batch(t, back.Lines[12:], began)
+		b.After = store.Head{Seq: 20, Hash: c.Head().ReceiptHash}
+		b.GivenUp = store.Span{First: 13, Last: 20}
+		if _, err := a.store.Append(t.Context(), "acme", b); err != nil {
+			t.Fatal(err)
+		}
 		at := func(seq int) time.Time { return began.Add(time.Duration(seq-1) * 10 * time.Millisecond) }
 		for _, test := range []struct{ from, to, first, last int }{
 			{1, 40, 1, 30}, {1, 16, 1, 12}, {5, 24, 5, 23}, {15, 26, 21, 25}, {22, 26, 22, 25},

@@ -20,10 +20,10 @@ import (
 	"github.com/signet-egress/signet/internal/collector/httpapi"
 	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/internal/collector/store/storetest"
 	"github.com/signet-egress/signet/internal/metrics"
 	"github.com/signet-egress/signet/internal/testkit/chains"
 	"github.com/signet-egress/signet/internal/testkit/stores"
-	"github.com/signet-egress/signet/receipts"
 )
 
 // began is when the chains of the tests begin.
@@ -113,21 +113,7 @@ func (w *world) token(tenant, secret string, expires time.Time, scopes ...store.
 // keep enrols a chain and stores all of it.
 func (w *world) keep(c *chains.Chain) {
 	w.t.Helper()
-	ctx := w.t.Context()
-	if err := w.store.RegisterChain(ctx, c.Tenant, store.Registration{ID: c.ID, Agent: c.Agent, PublicKey: c.Public(), At: began}); err != nil {
-		w.t.Fatal(err)
-	}
-	b := &store.Batch{Chain: c.ID, Received: w.now}
-	for _, line := range c.Lines {
-		r, err := receipts.Decode(line)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		b.Records = append(b.Records, store.NewRecord(r, line, w.now))
-	}
-	if _, err := w.store.Append(ctx, c.Tenant, b); err != nil {
-		w.t.Fatal(err)
-	}
+	storetest.Keep(w.t, w.store, c, w.now)
 }
 
 // newChain is one of acme's with a forwarded and a denied exchange for each host.

@@ -15,11 +15,11 @@ import (
 	"github.com/signet-egress/signet/internal/collector/budget"
 	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/internal/collector/store/storetest"
 	"github.com/signet-egress/signet/internal/collector/web"
 	"github.com/signet-egress/signet/internal/metrics"
 	"github.com/signet-egress/signet/internal/testkit/chains"
 	"github.com/signet-egress/signet/internal/testkit/stores"
-	"github.com/signet-egress/signet/receipts"
 )
 
 // began is when the traffic of the tests begins.
@@ -112,19 +112,5 @@ func (s *site) traffic(tenant string) *chains.Chain {
 
 func (s *site) keep(c *chains.Chain) {
 	s.t.Helper()
-	ctx := s.t.Context()
-	if err := s.store.RegisterChain(ctx, c.Tenant, store.Registration{ID: c.ID, Agent: c.Agent, PublicKey: c.Public(), At: began}); err != nil {
-		s.t.Fatal(err)
-	}
-	b := &store.Batch{Chain: c.ID, Received: s.now, Build: "v0.0.0-test"}
-	for _, line := range c.Lines {
-		r, err := receipts.Decode(line)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		b.Records = append(b.Records, store.NewRecord(r, line, s.now))
-	}
-	if _, err := s.store.Append(ctx, c.Tenant, b); err != nil {
-		s.t.Fatal(err)
-	}
+	storetest.Keep(s.t, s.store, c, s.now)
 }

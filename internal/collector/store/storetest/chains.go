@@ -36,7 +36,7 @@ func testAppend(t *testing.T, s store.Store) {
 	c.Exchanges(4)
 	c.Stop()
 	received := day.Add(time.Second)
-	first, second := batch(t, c.Lines[:5], received), batch(t, c.Lines[5:], received)
+	first, second := Batch(t, c.Lines[:5], received), Batch(t, c.Lines[5:], received)
 	first.Build = "v1"
 
 	var moved *store.HeadMovedError
@@ -69,7 +69,7 @@ func testAppend(t *testing.T, s store.Store) {
 			t.Errorf("line %d is %s", i, lines[i].Line)
 		}
 	}
-	if _, err := s.Append(ctx, "acme", batch(t, chains.New("acme", "a", day).Lines, day)); !errors.Is(err, store.ErrNotFound) {
+	if _, err := s.Append(ctx, "acme", Batch(t, chains.New("acme", "a", day).Lines, day)); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a chain that is not registered: %v", err)
 	}
 
@@ -89,7 +89,7 @@ func testGivenUp(t *testing.T, s store.Store) {
 	c.Exchanges(19)
 	give := func(lines [][]byte, lost store.Span) {
 		t.Helper()
-		b := batch(t, lines, day)
+		b := Batch(t, lines, day)
 		b.GivenUp = lost
 		must1(t)(s.Append(t.Context(), "acme", b))
 	}
@@ -119,7 +119,7 @@ func testGivenUp(t *testing.T, s store.Store) {
 func testRace(t *testing.T, s store.Store) {
 	c := register(t, s, "a", day)
 	c.Exchanges(20)
-	b := batch(t, c.Lines, day)
+	b := Batch(t, c.Lines, day)
 	var group sync.WaitGroup
 	results := make(chan error, 8)
 	for range cap(results) {
@@ -157,7 +157,7 @@ func testMonths(t *testing.T, s store.Store) {
 	fork.Now = day
 	fork.Exchanges(2)
 	var moved *store.HeadMovedError
-	if _, err := s.Append(ctx, "acme", batch(t, fork.Lines[1:], day)); !errors.As(err, &moved) {
+	if _, err := s.Append(ctx, "acme", Batch(t, fork.Lines[1:], day)); !errors.As(err, &moved) {
 		t.Fatalf("a fork into another month: %v", err)
 	}
 	same(t, "hash", get(s.Hashes(ctx, "acme", c.ID, 2, 2))(t)[2], receipts.Hash(core(t, c.Lines[1])))

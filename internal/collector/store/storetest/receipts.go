@@ -33,7 +33,7 @@ func population(t *testing.T, s store.Store) []store.Record {
 			}
 			c.Add(r)
 		}
-		b := batch(t, c.Lines, day)
+		b := Batch(t, c.Lines, day)
 		must1(t)(s.Append(t.Context(), "acme", b))
 		all = append(all, b.Records[1:]...)
 	}
@@ -226,8 +226,8 @@ func testRollups(t *testing.T, s store.Store) {
 		r.Usage.FU = 1<<53 - 1
 		huge.Add(r)
 	}
-	must1(t)(s.Append(t.Context(), "acme", batch(t, huge.Lines[:10], day)))
-	must1(t)(s.Append(t.Context(), "acme", batch(t, huge.Lines[10:], day)))
+	must1(t)(s.Append(t.Context(), "acme", Batch(t, huge.Lines[:10], day)))
+	must1(t)(s.Append(t.Context(), "acme", Batch(t, huge.Lines[10:], day)))
 	q = store.RollupQuery{From: hour, To: hour.Add(time.Hour), Agent: "huge"}
 	same(t, "the largest sum", get(s.Rollups(t.Context(), "acme", q))(t)[0].FU, store.MaxCount)
 
@@ -238,7 +238,7 @@ func testRollups(t *testing.T, s store.Store) {
 		r.Agent, r.Policy.Reason, r.Usage.FU = strconv.Itoa(i), "MANY", store.MaxCount
 		many.Add(r)
 	}
-	must1(t)(s.Append(t.Context(), "acme", batch(t, many.Lines, day)))
+	must1(t)(s.Append(t.Context(), "acme", Batch(t, many.Lines, day)))
 	same(t, "the largest sum of all", total(t, s, "acme").FU, store.MaxCount)
 }
 

@@ -21,7 +21,7 @@ func testQuota(t *testing.T, s store.Store) {
 
 	c := register(t, s, "a", day)
 	c.Exchanges(20)
-	first, second := batch(t, c.Lines[:11], day), batch(t, c.Lines[11:], day)
+	first, second := Batch(t, c.Lines[:11], day), Batch(t, c.Lines[11:], day)
 	must1(t)(s.Append(ctx, "acme", first))
 	kept := store.Stored{Bytes: first.Size(), Quota: first.Size() + second.Size() - 1}
 	must(t, s.SetQuota(ctx, "acme", kept.Quota))
@@ -52,7 +52,7 @@ func testQuota(t *testing.T, s store.Store) {
 	same(t, "storage above the quota", get(s.Stored(ctx, "acme"))(t).Bytes, kept.Bytes)
 	must(t, s.SetQuota(ctx, "acme", 0))
 	c.Exchanges(1)
-	must1(t)(s.Append(ctx, "acme", batch(t, c.Lines[21:], day)))
+	must1(t)(s.Append(ctx, "acme", Batch(t, c.Lines[21:], day)))
 	same(t, "of another tenant", get(s.Stored(ctx, "beta"))(t), store.Stored{Quota: 1})
 }
 
@@ -65,13 +65,13 @@ func testSharedQuota(t *testing.T, s store.Store) {
 	for i := range all {
 		all[i] = register(t, s, "a", day)
 		all[i].Exchanges(2)
-		size = max(size, batch(t, all[i].Lines, day).Size())
+		size = max(size, Batch(t, all[i].Lines, day).Size())
 	}
 	must(t, s.SetQuota(t.Context(), "acme", room*size))
 	var group sync.WaitGroup
 	results := make(chan error, len(all))
 	for _, c := range all {
-		b := batch(t, c.Lines, day)
+		b := Batch(t, c.Lines, day)
 		group.Go(func() {
 			_, err := s.Append(t.Context(), "acme", b)
 			results <- err

@@ -92,8 +92,8 @@ func register(t *testing.T, s store.Store, agent string, at time.Time) *chains.C
 	return c
 }
 
-// batch is lines as verified records that follow a head.
-func batch(t *testing.T, lines [][]byte, received time.Time) *store.Batch {
+// Batch is lines as verified records that follow a head.
+func Batch(t *testing.T, lines [][]byte, received time.Time) *store.Batch {
 	t.Helper()
 	b := &store.Batch{Received: received}
 	for _, line := range lines {
@@ -116,10 +116,17 @@ func batch(t *testing.T, lines [][]byte, received time.Time) *store.Batch {
 	return b
 }
 
+// Keep has a store know a chain and all of its records, as received at a time.
+func Keep(t *testing.T, s store.Store, c *chains.Chain, received time.Time) {
+	t.Helper()
+	must(t, s.RegisterChain(t.Context(), c.Tenant, store.Registration{ID: c.ID, Agent: c.Agent, PublicKey: c.Public(), At: received}))
+	must1(t)(s.Append(t.Context(), c.Tenant, Batch(t, c.Lines, received)))
+}
+
 // appendAll stores a whole chain.
 func appendAll(t *testing.T, s store.Store, c *chains.Chain) {
 	t.Helper()
-	must1(t)(s.Append(t.Context(), c.Tenant, batch(t, c.Lines, day)))
+	must1(t)(s.Append(t.Context(), c.Tenant, Batch(t, c.Lines, day)))
 }
 
 func must1(t *testing.T) func(any, error) {
