@@ -33,7 +33,7 @@ func (s Stored) Check(more int64) error {
 type QuotaError struct{ Quota int64 }
 
 func (e *QuotaError) Error() string {
-	return fmt.Sprintf("the tenant may keep %d bytes at the collector, and this would be more", e.Quota)
+	return fmt.Sprintf("the tenant may keep %d bytes at the collector, and this would be more; who runs it can raise that (signet-collector tenant quota)", e.Quota)
 }
 
 // Size is what the records of a batch take of a quota.
