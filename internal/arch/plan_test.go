@@ -167,7 +167,7 @@ var plan = map[string]room{
 	"internal/collector/cache": {
 		own:     []string{"internal/collector/store", "receipts"},
 		modules: []string{"github.com/maypok86/otter/v2"},
-		tests:   []string{"internal/collector/store/relation", "internal/collector/store/sqlite", "internal/collector/store/storetest", "internal/testkit/chains"},
+		tests:   []string{"internal/collector/store/sqlite", "internal/testkit/chains"},
 	},
 	"internal/collector/redis": {
 		own:     []string{"internal/collector/budget"},

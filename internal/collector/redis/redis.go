@@ -28,9 +28,9 @@ import (
 type Observer interface {
 	// RedisAvailable tells that it answers, or that it no longer does.
 	RedisAvailable(yes bool)
-	// Redis tells of a question ("take", "get", "set", "ping") and what came of it
+	// Redis tells of a question ("take", "get", "set", "ping") and its outcome
 	// ("answered", "failed", or "skipped" while it is left alone).
-	Redis(question, result string)
+	Redis(question, outcome string)
 }
 
 // Client asks one Redis. It is safe for concurrent use.

@@ -33,7 +33,7 @@ const patient = time.Minute
 // observer counts what it is told.
 type observer struct {
 	mu        sync.Mutex
-	questions map[string]int // by question and result
+	questions map[string]int // by question and outcome
 	available []bool
 	log       bytes.Buffer
 }
@@ -44,10 +44,10 @@ func (o *observer) RedisAvailable(yes bool) {
 	o.available = append(o.available, yes)
 }
 
-func (o *observer) Redis(question, result string) {
+func (o *observer) Redis(question, outcome string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.questions[question+" "+result]++
+	o.questions[question+" "+outcome]++
 }
 
 // Write implements io.Writer, for the log.
