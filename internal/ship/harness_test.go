@@ -143,13 +143,16 @@ func openJournal(t *testing.T, dir string) *journal.Journal {
 // write adds n denials.
 func write(t *testing.T, j *journal.Journal, n int) {
 	t.Helper()
-	for range n {
-		r := &receipts.Receipt{
+	commits := make([]*journal.Commit, n) // which share what is synced
+	for i := range commits {
+		commits[i] = j.Finish(&receipts.Receipt{
 			ReceiptID: chains.UUID(), TraceID: "trace", Tenant: tenant, Agent: "billing-agent", Outcome: receipts.Denied, Count: 1,
 			Policy: receipts.Policy{Reason: "HEL_HOST_NOT_ALLOWED", Mode: "enforce", Version: receipts.Hash([]byte("[]"))},
 			Detail: &receipts.Detail{Started: time.Now()},
-		}
-		if err := j.Finish(r).Wait(); err != nil {
+		})
+	}
+	for _, c := range commits {
+		if err := c.Wait(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -32,7 +32,7 @@ func TestChainsAreShippedWhole(t *testing.T) {
 
 	s.up()
 	w.until(t, "the ack of what was written before", func() bool { return w.acked == j.Head().Seq })
-	write(t, j, 2500) // more than a batch
+	write(t, j, 1100) // more than a batch
 	w.until(t, "the ack of what was written since", func() bool { return w.acked == j.Head().Seq })
 	s.down()
 	write(t, j, 10)
