@@ -140,6 +140,8 @@ func (s *Server) Ship(stream api.Ingest_ShipServer) error {
 		select {
 		case <-s.Ending:
 			return status.Error(codes.Unavailable, "this collector stops: go on at another, or when it is back")
+		case <-ctx.Done(): // the sidecar has gone
+			return status.FromContextError(ctx.Err()).Err()
 		case next = <-messages:
 		}
 		if errors.Is(next.err, io.EOF) {
