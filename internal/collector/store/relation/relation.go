@@ -1,5 +1,10 @@
 // Package relation is the store over a relational database: the statements that
 // PostgreSQL and SQLite take alike. What differs between them is behind DB.
+//
+// They are not generated (sqlc): that makes a package for each database from
+// statements that are whole, where these are written once and the pages' are put
+// together from what is asked for. That each is right, and reads what it should,
+// store/storetest holds them to on both databases.
 package relation
 
 import (
