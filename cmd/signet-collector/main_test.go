@@ -71,6 +71,8 @@ func TestUnusable(t *testing.T) {
 		{"nope"},
 		{"serve", "--bogus"},
 		{"serve", "extra"},
+		{"serve", "--http-cert", file, "--data", data},
+		{"serve", "--http-cert", file, "--http-key", file, "--data", data},
 		{"tenant", "create"},
 		{"tenant", "create", "two words", "--data", data},
 		{"tenant", "create", "acme", "--quota", "much", "--data", data},

@@ -23,6 +23,7 @@ import (
 type settings struct {
 	data, database     string
 	listen, httpListen string
+	httpCert, httpKey  string
 	metricsListen      string
 	names              []string
 	logName            string
@@ -70,6 +71,21 @@ func (s *settings) shared() (*redis.Settings, error) {
 	return settings, nil
 }
 
+// certificate is what API and pages are served with over TLS; nil: without.
+func (s *settings) certificate(log *slog.Logger) (*pki.FileCertificate, error) {
+	switch {
+	case s.httpCert == "" && s.httpKey == "":
+		return nil, nil
+	case s.httpCert == "" || s.httpKey == "":
+		return nil, &unusableError{errors.New("http-cert and http-key go together")}
+	}
+	cert, err := pki.OpenCertificate(s.httpCert, s.httpKey, log)
+	if err != nil {
+		return nil, &unusableError{err}
+	}
+	return cert, nil
+}
+
 func newServeCommand() *cobra.Command {
 	var s settings
 	cmd := &cobra.Command{
@@ -83,6 +99,8 @@ func newServeCommand() *cobra.Command {
 	s.register(cmd)
 	cmd.Flags().StringVar(&s.listen, "listen", ":8443", "address for sidecars (gRPC)")
 	cmd.Flags().StringVar(&s.httpListen, "http-listen", ":8080", "address for people and probes (HTTP)")
+	cmd.Flags().StringVar(&s.httpCert, "http-cert", "", "PEM file of a certificate, with its chain, to serve that address over TLS; read again when it is replaced")
+	cmd.Flags().StringVar(&s.httpKey, "http-key", "", "PEM file of that certificate's key")
 	cmd.Flags().StringVar(&s.metricsListen, "metrics-listen", "", "address of /metrics, such as :9464; without one there are none")
 	cmd.Flags().BoolVar(&s.migrate, "migrate", false, "bring the tables up to date first, as their owner")
 	cmd.Flags().StringSliceVar(&s.names, "name", []string{"localhost", "127.0.0.1", "::1"}, "names and addresses that sidecars reach the collector by, for its certificate")
@@ -120,10 +138,15 @@ func serve(ctx context.Context, s *settings, stderr io.Writer) (err error) {
 	if err != nil {
 		return &unusableError{err}
 	}
+	log := slog.New(slog.NewJSONHandler(stderr, nil))
+	cert, err := s.certificate(log)
+	if err != nil {
+		return err
+	}
 	c, err := collector.New(ctx, collector.Options{
-		Listen: s.listen, HTTPListen: s.httpListen, MetricsListen: s.metricsListen, Names: s.names, Store: kept, Authority: authority, Key: key,
-		TenantRate: s.tenantRate, LogName: s.logName, Build: version(), Kubernetes: kubernetes, Redis: shared,
-		Logger: slog.New(slog.NewJSONHandler(stderr, nil)),
+		Listen: s.listen, HTTPListen: s.httpListen, HTTPCertificate: cert, MetricsListen: s.metricsListen, Names: s.names,
+		Store: kept, Authority: authority, Key: key, TenantRate: s.tenantRate, LogName: s.logName, Build: version(), Kubernetes: kubernetes, Redis: shared,
+		Logger: log,
 	})
 	if err != nil {
 		return err

@@ -33,6 +33,9 @@ import (
 type Options struct {
 	Listen     string // of gRPC, host:port
 	HTTPListen string // of API, pages and health, host:port
+	// HTTPCertificate is what API, pages and health are served with over TLS; nil:
+	// they are served without, to a proxy that has one.
+	HTTPCertificate *pki.FileCertificate
 	// MetricsListen is where /metrics is served, away from what tenants reach; "":
 	// nowhere.
 	MetricsListen string
@@ -57,7 +60,7 @@ type Collector struct {
 	watch      *ingest.Watch
 	grpc       *grpc.Server
 	rpc        net.Listener
-	plain, ops *site         // ops may be nil
+	pages, ops *site         // ops may be nil
 	redis      *redis.Client // nil: there is none
 	ending     chan struct{} // closed when streams are to end
 }
@@ -94,8 +97,11 @@ func New(ctx context.Context, o Options) (_ *Collector, err error) {
 			err = errors.Join(err, c.closeListeners())
 		}
 	}()
-	if c.plain, err = newSite(ctx, "http-listen", o.HTTPListen, handler, o.Logger); err != nil {
+	if c.pages, err = newSite(ctx, "http-listen", o.HTTPListen, handler, o.Logger); err != nil {
 		return nil, err
+	}
+	if o.HTTPCertificate != nil {
+		c.pages.overTLS(o.HTTPCertificate)
 	}
 	if o.MetricsListen != "" {
 		if c.ops, err = newSite(ctx, "metrics-listen", o.MetricsListen, opsHandler(measured), o.Logger); err != nil {
@@ -110,7 +116,7 @@ func New(ctx context.Context, o Options) (_ *Collector, err error) {
 
 // sites are the HTTP servers that there are.
 func (c *Collector) sites() (all []*site) {
-	for _, s := range []*site{c.plain, c.ops} {
+	for _, s := range []*site{c.pages, c.ops} {
 		if s != nil {
 			all = append(all, s)
 		}
@@ -138,7 +144,7 @@ func listen(ctx context.Context, key, address string) (net.Listener, error) {
 func (c *Collector) Addr() net.Addr { return c.rpc.Addr() }
 
 // HTTPAddr is where people and probes do.
-func (c *Collector) HTTPAddr() net.Addr { return c.plain.listener.Addr() }
+func (c *Collector) HTTPAddr() net.Addr { return c.pages.listener.Addr() }
 
 // MetricsAddr is where Prometheus does; there must be a MetricsListen.
 func (c *Collector) MetricsAddr() net.Addr { return c.ops.listener.Addr() }

@@ -41,6 +41,8 @@ type world struct {
 	rate      int             // of each tenant; 0: the default
 	redis     *redis.Settings // nil: there is none
 	unread    time.Duration   // 0: the default
+	// certificate is of API and pages; nil: they are spoken to without TLS.
+	certificate *pki.FileCertificate
 }
 
 // journal is what was logged, for the test's own log too.
@@ -84,7 +86,7 @@ func start(t *testing.T, kept store.Store) *world {
 func (w *world) serve() {
 	w.t.Helper()
 	c, err := collector.New(w.t.Context(), collector.Options{
-		Listen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", MetricsListen: "127.0.0.1:0", Names: []string{"127.0.0.1"},
+		Listen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", HTTPCertificate: w.certificate, MetricsListen: "127.0.0.1:0", Names: []string{"127.0.0.1"},
 		Store: w.store, Authority: w.authority, Key: w.key, TenantRate: w.rate, Unread: w.unread, Redis: w.redis, LogName: "collector.example", Build: "v0.0.0-test", Logger: slog.New(slog.NewTextHandler(w.log, nil)),
 	})
 	if err != nil {

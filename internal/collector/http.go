@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"github.com/signet-egress/signet/internal/collector/cache"
 	"github.com/signet-egress/signet/internal/collector/httpapi"
 	"github.com/signet-egress/signet/internal/collector/merkle"
+	"github.com/signet-egress/signet/internal/collector/pki"
 	"github.com/signet-egress/signet/internal/collector/web"
 	"github.com/signet-egress/signet/internal/metrics"
 )
@@ -85,9 +87,18 @@ func newSite(ctx context.Context, key, address string, handler http.Handler, log
 	}}, nil
 }
 
+// overTLS has the site speak TLS alone.
+func (s *site) overTLS(cert *pki.FileCertificate) {
+	s.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.Get}
+}
+
 // serve works until the server is shut down.
 func (s *site) serve() error {
-	if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+	serve := s.server.Serve
+	if s.server.TLSConfig != nil {
+		serve = func(l net.Listener) error { return s.server.ServeTLS(l, "", "") }
+	}
+	if err := serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
