@@ -200,6 +200,7 @@ var plan = map[string]room{
 			"internal/collector/access", "internal/collector/audit", "internal/collector/cursor", "internal/collector/download", "internal/collector/merkle", "internal/collector/store",
 			"receipts", "receipts/bundle", "receipts/logproof",
 		},
+		modules: []string{"golang.org/x/mod/sumdb"},
 		tests: []string{
 			"internal/collector/budget", "internal/collector/store/storetest", "internal/metrics", "internal/testkit/chains", "internal/testkit/stores", "github.com/chromedp",
 		},

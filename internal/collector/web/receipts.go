@@ -92,6 +92,7 @@ type receiptPage struct {
 	Before  int64         // seq; 0 for none
 	After   int64         // seq; 0 for none
 	Proof   *merkle.Proof // nil while it waits for the log
+	Tree    tree          // of the proof
 	Root    string        // of the checkpoint that the proof leads to
 }
 
@@ -119,6 +120,9 @@ func (w *Web) receipt(rw http.ResponseWriter, v *visit) error {
 	if p.Proof != nil {
 		if p.Root, err = w.check(v.tenant, p.Proof, rec.Hash); err != nil {
 			return fmt.Errorf("the log does not prove receipt %s: %w", rec.ReceiptID, err)
+		}
+		if p.Tree, _, err = drawTree(p.Proof, rec.Hash); err != nil {
+			return fmt.Errorf("draw the proof of receipt %s: %w", rec.ReceiptID, err)
 		}
 	}
 	return w.show(rw, v, "receipt", "Receipt", p)
