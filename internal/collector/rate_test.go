@@ -15,16 +15,18 @@ import (
 
 var (
 	rateSeconds = flag.Int("collector.seconds", 1, "how long TestRate sends for")
+	rateSenders = flag.Int("collector.sidecars", 8, "how many sidecars send in TestRate")
+	rateBatch   = flag.Int("collector.batch", 250, "records in a batch of TestRate's")
 	rateWanted  = flag.Int("collector.rate", 0, "records per second that TestRate must reach; 0: none")
 )
 
 // Records per second, verified and committed by PostgreSQL on this machine (with
-// its usual durability, where a rate is wanted), from eight sidecars that each
+// its usual durability, where a rate is wanted), from sidecars of one tenant that each
 // have two batches under way. Where a rate is wanted they send at twice that, for
 // the whole time; else as fast as they can. What they send is made before, since
 // making it costs as much as verifying.
 func TestRate(t *testing.T) {
-	const sidecars, size = 8, 250
+	sidecars, size := *rateSenders, *rateBatch
 	pg := &cluster
 	if *rateWanted > 0 && pg.Postgres != nil {
 		durable, err := peers.StartPostgres(t.Context())
@@ -42,7 +44,7 @@ func TestRate(t *testing.T) {
 	}
 	var every time.Duration
 	if *rateWanted > 0 {
-		every = time.Second * size * sidecars / time.Duration(*rateWanted*2)
+		every = time.Second * time.Duration(size*sidecars) / time.Duration(*rateWanted*2)
 	}
 	begin := time.Now()
 	end := begin.Add(time.Duration(*rateSeconds) * time.Second)
