@@ -44,7 +44,7 @@ type Options struct {
 	Authority     *pki.Authority
 	Key           ed25519.PrivateKey // that signs acks, checkpoints and bundles
 	TenantRate    int                // records a second that a tenant may send, to all replicas that share a Redis; 0: the default
-	Unread        time.Duration      // how long a sidecar may leave its answers unread; 0: the default
+	Limits        ingest.Limits      // of each sidecar; zero members are the defaults
 	LogName       string             // begins the origin of every log, such as collector.example.com; it never changes
 	Build         string             // version of the program
 	Kubernetes    *enrol.Kubernetes  // whose service accounts may enrol; nil: nobody's
@@ -156,7 +156,7 @@ func (c *Collector) newGRPCServer(o Options, gate *access.Gate, limits budgets) 
 	}
 	s := ingest.NewServer(ingest.Options{
 		Store: o.Store, Key: o.Key, Log: o.Logger, Observer: c.metrics, Appended: c.sequencer.Appended,
-		Records: limits.records, Beats: limits.beats, Ending: c.ending, Limits: ingest.Limits{Unread: o.Unread},
+		Records: limits.records, Beats: limits.beats, Ending: c.ending, Limits: o.Limits,
 	})
 	server := grpc.NewServer(
 		grpc.Creds(ingest.Credentials(&tls.Config{

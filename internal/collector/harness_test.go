@@ -22,6 +22,7 @@ import (
 
 	"github.com/signet-egress/signet/internal/api"
 	"github.com/signet-egress/signet/internal/collector"
+	"github.com/signet-egress/signet/internal/collector/ingest"
 	"github.com/signet-egress/signet/internal/collector/pki"
 	"github.com/signet-egress/signet/internal/collector/redis"
 	"github.com/signet-egress/signet/internal/collector/store"
@@ -40,7 +41,7 @@ type world struct {
 	log       *journal
 	rate      int             // of each tenant; 0: the default
 	redis     *redis.Settings // nil: there is none
-	unread    time.Duration   // 0: the default
+	limits    ingest.Limits   // zero members are the defaults
 	// certificate is of API and pages; nil: they are spoken to without TLS.
 	certificate *pki.FileCertificate
 }
@@ -87,7 +88,7 @@ func (w *world) serve() {
 	w.t.Helper()
 	c, err := collector.New(w.t.Context(), collector.Options{
 		Listen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", HTTPCertificate: w.certificate, MetricsListen: "127.0.0.1:0", Names: []string{"127.0.0.1"},
-		Store: w.store, Authority: w.authority, Key: w.key, TenantRate: w.rate, Unread: w.unread, Redis: w.redis, LogName: "collector.example", Build: "v0.0.0-test", Logger: slog.New(slog.NewTextHandler(w.log, nil)),
+		Store: w.store, Authority: w.authority, Key: w.key, TenantRate: w.rate, Limits: w.limits, Redis: w.redis, LogName: "collector.example", Build: "v0.0.0-test", Logger: slog.New(slog.NewTextHandler(w.log, nil)),
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -176,6 +176,17 @@ func TestTenantRate(t *testing.T) {
 	s.acked(headOf(t, greedy.Lines[909]), greedy.Lines[900:910]...)
 	s = w.open(certs[1], modest.ID)
 	s.acked(modest.Head(), modest.Lines...)
+
+	// What cannot be read is not free: it costs as much as the largest batch.
+	idle := chains.New("gamma", "billing-agent", time.Now())
+	s = w.open(w.enrol(idle), idle.ID)
+	unreadable := &api.ShipRequest{Message: &api.ShipRequest_Batch{Batch: &api.Batch{Lines: bomb()}}}
+	for _, code := range []api.Refusal_Code{api.Refusal_TOO_LARGE, api.Refusal_RATE_LIMITED} {
+		s.send(unreadable)
+		if got := s.receive().GetRefusal().GetCode(); got != code {
+			t.Errorf("got %s, want %s", got, code)
+		}
+	}
 }
 
 // Who a sidecar is, its certificate says, and nothing else.

@@ -106,7 +106,7 @@ func (b *beatCounter) Beat(ctx context.Context, tenant, chain string, beat store
 // its stream nor what it was to be told stays. Its chain goes on.
 func TestUnreadAnswers(t *testing.T) {
 	w := start(t, open(t, "sqlite:"+filepath.Join(t.TempDir(), "collector.db")))
-	w.unread = time.Second
+	w.limits.Unread = time.Second
 	w.serve()
 	c := chains.New("acme", "billing-agent", time.Now())
 	cert := w.enrol(c)

@@ -28,10 +28,8 @@ type chain struct {
 	kept     int64              // seq of the verifier's state that is stored
 	pending  store.Batch        // what the verifier has accepted and is not stored
 
-	logged map[api.Refusal_Code]bool // refusals are logged once a stream and code
-
-	committed bool // the stream has stored something
-	overQuota bool // the alarm is raised, and nothing was stored since
+	logged    map[api.Refusal_Code]bool // refusals are logged once a stream and code
+	overQuota bool                      // the alarm is raised, and nothing was stored since
 }
 
 // open finds the chain of a client certificate.
@@ -100,14 +98,18 @@ func (c *chain) answer(ctx context.Context, request *api.ShipRequest) (*api.Ship
 
 func (c *chain) batch(ctx context.Context, b *api.Batch) (*api.ShipResponse, error) {
 	lines, err := expand(b.GetLines(), c.server.Limits)
-	if errors.Is(err, errTooLarge) {
-		return c.refuse(ctx, api.Refusal_TOO_LARGE, 0, err), nil
+	cost := len(lines)
+	if err != nil { // what cannot be read has cost as much as the largest that can
+		cost = c.server.Limits.BatchRecords
 	}
-	if err != nil {
-		return c.refuse(ctx, api.Refusal_INVALID, 0, err), nil
-	}
-	if wait := c.server.Records.Take(ctx, c.who.Tenant, len(lines)); wait > 0 {
+	if wait := c.server.Records.Take(ctx, c.who.Tenant, cost); wait > 0 {
 		return c.refuseFor(ctx, wait, api.Refusal_RATE_LIMITED, errors.New("the tenant sends more records a second than it may")), nil
+	}
+	switch {
+	case errors.Is(err, errTooLarge):
+		return c.refuse(ctx, api.Refusal_TOO_LARGE, 0, err), nil
+	case err != nil:
+		return c.refuse(ctx, api.Refusal_INVALID, 0, err), nil
 	}
 	// The chain may move under this stream, since another replica may have one of
 	// the same sidecar: then the batch is looked at again from where the chain is.
@@ -147,9 +149,10 @@ func (c *chain) take(ctx context.Context, lines [][]byte) (*api.ShipResponse, er
 		if response != nil || err != nil {
 			return response, err
 		}
-		if lines = lines[known:]; len(lines) == 0 {
+		if known == len(lines) {
 			return c.acknowledge(), nil
 		}
+		return c.take(ctx, lines[known:])
 	}
 	// Append has the last word on this. Here it spares the work, of which a sidecar
 	// that does not wait could make much.
@@ -204,7 +207,8 @@ func (c *chain) goesOn(ctx context.Context, line []byte) int64 {
 }
 
 // compare holds lines against what is stored from a seq on, and returns how many
-// are stored already.
+// are stored already: up to the head, or up to where a seq is left out. At least
+// one is.
 func (c *chain) compare(ctx context.Context, lines [][]byte, from int64) (int, *api.ShipResponse, error) {
 	hashes, err := c.server.Store.Hashes(ctx, c.who.Tenant, c.who.Chain, from, min(c.known.Head.Seq, from+int64(len(lines))-1))
 	if err != nil {
@@ -216,7 +220,7 @@ func (c *chain) compare(ctx context.Context, lines [][]byte, from int64) (int, *
 			return 0, c.refuse(ctx, api.Refusal_INVALID, 0, err), nil
 		}
 		seq := r.RecordHead().Chain.Seq
-		if seq > c.known.Head.Seq {
+		if seq > c.known.Head.Seq || seq != from+int64(i) {
 			c.server.Observer.Repeated(i)
 			return i, nil, nil
 		}
@@ -240,28 +244,21 @@ func (c *chain) commit(ctx context.Context) error {
 		return err
 	}
 	c.server.Observer.Committed(len(c.pending.Records), time.Since(start))
-	filled := !c.known.Gap.IsZero()
-	c.known, c.at, c.pending = known, known.Head.Seq, store.Batch{}
+	c.known, c.at, c.pending, c.overQuota = known, known.Head.Seq, store.Batch{}, false
 	c.server.Appended(c.who.Tenant)
-	if filled {
-		if err := c.server.Store.Clear(ctx, c.who.Tenant, c.who.Chain, store.AlarmGap, known.Received); err != nil {
-			return err
-		}
-	}
-	return c.hasRoom(ctx)
+	return nil
 }
 
 func (c *chain) acknowledge() *api.ShipResponse {
 	return &api.ShipResponse{Message: &api.ShipResponse_Ack{Ack: &api.Ack{Document: c.ack()}}}
 }
 
-// gap asks for the records that are missing.
+// gap asks for the records that are missing, unless another stream has brought
+// some meanwhile.
 func (c *chain) gap(ctx context.Context) (*api.ShipResponse, error) {
-	now := time.Now()
-	if err := c.server.Store.NoteGap(ctx, c.who.Tenant, c.who.Chain, now); err != nil {
+	if err := c.server.Store.NoteGap(ctx, c.who.Tenant, c.who.Chain, c.known.Head, time.Now()); err != nil {
 		return nil, err
 	}
-	c.known.Gap = now
 	c.server.Observer.Gap()
 	return &api.ShipResponse{Message: &api.ShipResponse_Gap{Gap: &api.Gap{NextSeq: c.known.Head.Seq + 1}}}, nil
 }

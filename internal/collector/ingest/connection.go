@@ -4,37 +4,101 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"slices"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
 
 	"github.com/signet-egress/signet/internal/api"
+	"github.com/signet-egress/signet/internal/collector/pki"
 )
 
-// Credentials are TLS whose connections Ship can cut. gRPC has no other way to be
-// rid of a client that reads nothing: a stream that has ended keeps what was to be
-// sent on it until the client takes it.
+const (
+	// MaxConnections is how many connections a chain has. Its sidecar needs one; the
+	// others are those that were left behind by a network that broke.
+	MaxConnections = 4
+	// strangerStays is how long a connection lasts whose client has no certificate:
+	// time to enrol.
+	strangerStays = time.Minute
+)
+
+// Credentials are TLS whose connections are few for each chain, and can be cut.
+// gRPC has no other way to be rid of a client that reads nothing: a stream that has
+// ended keeps what was to be sent on it until the client takes it.
 func Credentials(config *tls.Config) credentials.TransportCredentials {
-	return transport{credentials.NewTLS(config)}
+	return transport{credentials.NewTLS(config), &connections{of: make(map[string][]*counted)}}
 }
 
 type transport struct {
 	credentials.TransportCredentials
+	open *connections
 }
 
 // ServerHandshake implements credentials.TransportCredentials.
 func (t transport) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	conn, info, err := t.TransportCredentials.ServerHandshake(raw)
-	if known, ok := info.(credentials.TLSInfo); ok {
-		info = connection{TLSInfo: known, raw: raw}
+	known, ok := info.(credentials.TLSInfo)
+	if err != nil || !ok {
+		return conn, info, err
 	}
-	return conn, info, err
+	return t.open.add(conn, raw, &known), connection{TLSInfo: known, raw: raw}, nil
 }
 
 // Clone implements credentials.TransportCredentials.
 func (t transport) Clone() credentials.TransportCredentials {
-	return transport{t.TransportCredentials.Clone()}
+	return transport{t.TransportCredentials.Clone(), t.open}
+}
+
+// connections are those that are open, by whose they are, the oldest first.
+type connections struct {
+	mu sync.Mutex
+	of map[string][]*counted
+}
+
+// counted is a connection that is known until it is closed.
+type counted struct {
+	net.Conn
+	raw  net.Conn
+	gone func()
+}
+
+// Close implements net.Conn.
+func (c *counted) Close() error {
+	c.gone()
+	return c.Conn.Close()
+}
+
+// add takes a connection in, and cuts the oldest of a chain that has too many.
+func (c *connections) add(conn, raw net.Conn, info *credentials.TLSInfo) net.Conn {
+	if len(info.State.VerifiedChains) == 0 {
+		timer := time.AfterFunc(strangerStays, func() { _ = raw.Close() })
+		return &counted{Conn: conn, raw: raw, gone: func() { timer.Stop() }}
+	}
+	whose := ""
+	if who, err := pki.IdentityOf(info.State.VerifiedChains[0][0]); err == nil { // else Authenticate refuses it
+		whose = who.Tenant + "/" + who.Chain
+	}
+	added := &counted{Conn: conn, raw: raw}
+	added.gone = func() { c.remove(whose, added) }
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.of[whose] = append(c.of[whose], added)
+	if all := c.of[whose]; len(all) > MaxConnections {
+		_ = all[0].raw.Close() // it may have gone by itself
+		c.of[whose] = slices.Delete(all, 0, 1)
+	}
+	return added
+}
+
+func (c *connections) remove(whose string, gone *counted) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.of[whose] = slices.DeleteFunc(c.of[whose], func(other *counted) bool { return other == gone })
+	if len(c.of[whose]) == 0 {
+		delete(c.of, whose)
+	}
 }
 
 // connection is what is known of the one that a call came by.

@@ -73,12 +73,8 @@ func (c *chain) behind(ctx context.Context, h *receipts.Heartbeat, head store.He
 	return c.refuse(ctx, code, h.Seq, why), nil
 }
 
-// watchClock raises or clears what a heartbeat tells of the sidecar's clock, and
-// that it lives.
+// watchClock raises or clears what a heartbeat tells of the sidecar's clock.
 func (c *chain) watchClock(ctx context.Context, b store.Beat) error {
-	if err := c.server.Store.Clear(ctx, c.who.Tenant, c.who.Chain, store.AlarmSilent, b.At); err != nil {
-		return err
-	}
 	if b.Skew.Abs() <= maxSkew {
 		return c.server.Store.Clear(ctx, c.who.Tenant, c.who.Chain, store.AlarmClock, b.At)
 	}

@@ -38,16 +38,3 @@ func (c *chain) refuseMore(ctx context.Context, over *store.QuotaError) (*api.Sh
 	}
 	return c.refuseFor(ctx, roomEvery, api.Refusal_QUOTA, over), nil
 }
-
-// hasRoom ends the alarm, since something was stored. It may be of an earlier
-// stream, or of one at another replica.
-func (c *chain) hasRoom(ctx context.Context) error {
-	if c.committed && !c.overQuota {
-		return nil
-	}
-	if err := c.server.Store.Clear(ctx, c.who.Tenant, c.who.Chain, store.AlarmQuota, time.Now()); err != nil {
-		return err
-	}
-	c.committed, c.overQuota = true, false
-	return nil
-}

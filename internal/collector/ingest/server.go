@@ -3,6 +3,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -54,6 +55,7 @@ type Limits struct {
 	// Unread is how long an answer may find no room, since the sidecar reads none. A
 	// minute by default: a sidecar takes an answer within the time of a round trip.
 	Unread time.Duration
+	Hello  time.Duration // for how long a new stream may say nothing; 10 seconds by default
 }
 
 // The defaults of Limits.
@@ -61,6 +63,7 @@ const (
 	DefaultBatchRecords = 1000
 	defaultBatchBytes   = 8 << 20
 	defaultUnread       = time.Minute
+	defaultHello        = 10 * time.Second
 )
 
 // MaxMessage is the longest message that a sidecar sends, in bytes: a batch that
@@ -68,16 +71,10 @@ const (
 func (l Limits) MaxMessage() int { return l.withDefaults().BatchBytes + 64<<10 }
 
 func (l Limits) withDefaults() Limits {
-	if l.BatchRecords == 0 {
-		l.BatchRecords = DefaultBatchRecords
+	return Limits{
+		BatchRecords: cmp.Or(l.BatchRecords, DefaultBatchRecords), BatchBytes: cmp.Or(l.BatchBytes, defaultBatchBytes),
+		Unread: cmp.Or(l.Unread, defaultUnread), Hello: cmp.Or(l.Hello, defaultHello),
 	}
-	if l.BatchBytes == 0 {
-		l.BatchBytes = defaultBatchBytes
-	}
-	if l.Unread == 0 {
-		l.Unread = defaultUnread
-	}
-	return l
 }
 
 // Observer is told what ingest does.
@@ -115,51 +112,63 @@ func (s *Server) Ship(stream api.Ingest_ShipServer) error {
 	}
 	s.Observer.Stream(true)
 	defer s.Observer.Stream(false)
-	first, err := stream.Recv()
-	if err != nil {
+	messages := receive(stream)
+	if err := s.greet(ctx, who, messages); err != nil {
 		return err
-	}
-	hello := first.GetHello()
-	if hello == nil {
-		return status.Error(codes.InvalidArgument, "a stream begins with Hello")
-	}
-	if hello.GetChainId() != who.Chain {
-		return status.Errorf(codes.PermissionDenied, "the client certificate is for chain %s", who.Chain)
 	}
 	c, err := s.open(ctx, who)
 	if err != nil {
 		return err
 	}
 	defer c.keep(context.WithoutCancel(ctx))
-	if err := c.send(stream, &api.ShipResponse{Message: &api.ShipResponse_State{State: c.state()}}); err != nil {
-		return err
-	}
-	messages := receive(stream)
+	response := &api.ShipResponse{Message: &api.ShipResponse_State{State: c.state()}}
 	for {
-		var next message
-		select {
-		case <-s.Ending:
-			return status.Error(codes.Unavailable, "this collector stops: go on at another, or when it is back")
-		case <-ctx.Done(): // the sidecar has gone
-			return status.FromContextError(ctx.Err()).Err()
-		case next = <-messages:
+		if response != nil {
+			if err := c.send(stream, response); err != nil {
+				return err
+			}
 		}
-		if errors.Is(next.err, io.EOF) {
+		request, err := s.next(ctx, messages)
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		if next.err != nil {
-			return next.err
-		}
-		response, err := c.answer(ctx, next.request)
 		if err != nil {
 			return err
 		}
-		if response == nil {
-			continue
-		}
-		if err := c.send(stream, response); err != nil {
+		if response, err = c.answer(ctx, request); err != nil {
 			return err
 		}
+	}
+}
+
+// greet waits for Hello, which a sidecar has ready when it opens a stream.
+func (s *Server) greet(ctx context.Context, who pki.Identity, messages <-chan message) error {
+	waiting, cancel := context.WithTimeout(ctx, s.Limits.Hello)
+	defer cancel()
+	first, err := s.next(waiting, messages)
+	hello := first.GetHello()
+	switch {
+	case status.Code(err) == codes.DeadlineExceeded && ctx.Err() == nil:
+		return status.Errorf(codes.DeadlineExceeded, "no Hello within %s", s.Limits.Hello)
+	case err != nil && !errors.Is(err, io.EOF):
+		return err
+	case hello == nil:
+		return status.Error(codes.InvalidArgument, "a stream begins with Hello")
+	case hello.GetChainId() != who.Chain:
+		return status.Errorf(codes.PermissionDenied, "the client certificate is for chain %s", who.Chain)
+	}
+	return nil
+}
+
+// next waits for a message; io.EOF where the sidecar has no more.
+func (s *Server) next(ctx context.Context, messages <-chan message) (*api.ShipRequest, error) {
+	select {
+	case <-s.Ending:
+		return nil, status.Error(codes.Unavailable, "this collector stops: go on at another, or when it is back")
+	case <-ctx.Done(): // the sidecar has gone
+		return nil, status.FromContextError(ctx.Err()).Err()
+	case next := <-messages:
+		return next.request, next.err
 	}
 }
 

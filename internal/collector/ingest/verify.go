@@ -18,6 +18,10 @@ import (
 // another replica, goes on from there and verifies again what has come since.
 const keepEvery = 20_000
 
+// keepWithin bounds what the end of a stream waits for that: a stream more or less
+// is verified again.
+const keepWithin = 10 * time.Second
+
 // resume makes a verifier that knows the records up to a seq, where there is none.
 func (c *chain) resume(ctx context.Context, upTo int64) error {
 	if c.verifier != nil && c.at == upTo {
@@ -27,7 +31,21 @@ func (c *chain) resume(ctx context.Context, upTo int64) error {
 	if err != nil {
 		return err
 	}
-	for next := kept + 1; next <= upTo; {
+	err = c.catchUp(ctx, v, kept+1, upTo)
+	if kept > 0 && errors.As(err, new(*receipts.VerifyError)) { // it knows records that were given up since
+		v, kept = receipts.NewVerifier(c.pinned), 0
+		err = c.catchUp(ctx, v, 1, upTo)
+	}
+	if err != nil {
+		return err
+	}
+	c.verifier, c.kept, c.at = v, kept, upTo
+	return nil
+}
+
+// catchUp has a verifier take in the stored records from a seq on.
+func (c *chain) catchUp(ctx context.Context, v *receipts.Verifier, next, upTo int64) error {
+	for next <= upTo {
 		records, err := c.server.Store.Range(ctx, c.who.Tenant, c.who.Chain, next, int(min(upTo-next+1, 1000)))
 		if err != nil {
 			return err
@@ -44,7 +62,6 @@ func (c *chain) resume(ctx context.Context, upTo int64) error {
 			}
 		}
 	}
-	c.verifier, c.kept, c.at = v, kept, upTo
 	return nil
 }
 
@@ -76,6 +93,8 @@ func (c *chain) keep(ctx context.Context) {
 	if c.verifier == nil || c.at != c.known.Head.Seq || c.kept == c.at {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, keepWithin)
+	defer cancel()
 	plain, err := c.verifier.State()
 	if err == nil {
 		err = c.server.Store.SaveVerifier(ctx, c.who.Tenant, c.who.Chain, c.known.Head.Seq, deflate(plain))

@@ -19,13 +19,15 @@ type Chains interface {
 	SilentChains(ctx context.Context, tenant string, q SinceQuery) ([]Chain, error)
 	// GapChains are those of which records are missing, by since when that is known.
 	GapChains(ctx context.Context, tenant string, q SinceQuery) ([]Chain, error)
-	// ChainKeys are the keys that have signed a chain, in the order of their use.
+	// ChainKeys are the keys that have signed a chain, in the order of their use,
+	// without those that came in with records that were given up.
 	ChainKeys(ctx context.Context, tenant, id string) ([]Key, error)
 
 	// Append adds verified records to a chain in one transaction: under the lock of
 	// the chain's row, the head is held against the batch (*HeadMovedError), the
 	// records are inserted, roll-ups, what the tenant keeps and the log's queue take
-	// them in, and the head moves. *QuotaError where the tenant may not keep that
+	// them in, the head moves, and the alarms end that the records answer: for a gap,
+	// for silence, and for the quota. *QuotaError where the tenant may not keep that
 	// much, ErrNotFound where the chain is not registered. It returns the chain as it
 	// is then.
 	Append(ctx context.Context, tenant string, b *Batch) (Chain, error)
@@ -41,11 +43,12 @@ type Chains interface {
 	// Heard notes that a chain was heard of, whatever it brings, and ends its alarm
 	// for silence.
 	Heard(ctx context.Context, tenant, chain string, at time.Time) error
-	// Beat notes a heartbeat.
+	// Beat is Heard by a heartbeat.
 	Beat(ctx context.Context, tenant, chain string, b Beat) error
-	// NoteGap notes that records are missing behind the head, unless that is noted
-	// already. Append takes the note away.
-	NoteGap(ctx context.Context, tenant, chain string, at time.Time) error
+	// NoteGap notes that records are missing behind a head, unless that is noted
+	// already; *HeadMovedError where the chain does not end there. Append takes the
+	// note away.
+	NoteGap(ctx context.Context, tenant, chain string, behind Head, at time.Time) error
 }
 
 // Registration is a chain as its sidecar enrolled it.

@@ -32,13 +32,17 @@ func (s *Store) Raise(ctx context.Context, tenant string, a store.Alarm) (bool, 
 // Clear implements store.Alarms.
 func (s *Store) Clear(ctx context.Context, tenant, chain string, kind store.AlarmKind, at time.Time) error {
 	return s.writing(ctx, tenant, "alarm", func(tx Tx) error {
-		return clearAlarm(ctx, tx, tenant, chain, kind, at)
+		return clearAlarms(ctx, tx, tenant, chain, at, kind)
 	})
 }
 
-func clearAlarm(ctx context.Context, tx Tx, tenant, chain string, kind store.AlarmKind, at time.Time) error {
-	_, err := tx.Exec(ctx, `UPDATE alarms SET cleared = $4 WHERE tenant = $1 AND chain_id = $2 AND kind = $3 AND cleared IS NULL`,
-		tenant, chain, string(kind), when(at))
+// clearAlarms ends the alarms of these kinds that are open for a chain.
+func clearAlarms(ctx context.Context, tx Tx, tenant, chain string, at time.Time, kinds ...store.AlarmKind) error {
+	var w where
+	w.and(`tenant = `, tenant)
+	w.and(`chain_id = `, chain)
+	in(&w, `kind`, kinds)
+	_, err := tx.Exec(ctx, `UPDATE alarms SET cleared = `+w.bind(when(at))+` WHERE cleared IS NULL AND `+w.sql(), w.args...)
 	return err
 }
 
@@ -73,21 +77,16 @@ func scanAlarm(scan scan) (a store.Alarm, err error) {
 // OpenAlarms implements store.Alarms. Each chain is looked up by itself, since the
 // index has the alarms of one together.
 func (s *Store) OpenAlarms(ctx context.Context, tenant string, chains []string) ([]store.Alarm, error) {
-	var w where
-	w.and(`tenant = `, tenant)
-	w.text(` AND cleared IS NULL AND chain_id IN (`)
-	separator := ``
-	for _, chain := range chains {
-		if isUUID(chain) {
-			w.text(separator + w.bind(chain))
-			separator = `, `
-		}
-	}
-	if separator == `` {
+	chains = slices.DeleteFunc(slices.Clone(chains), func(chain string) bool { return !isUUID(chain) })
+	if len(chains) == 0 {
 		return nil, nil
 	}
+	var w where
+	w.and(`tenant = `, tenant)
+	w.text(` AND cleared IS NULL`)
+	in(&w, `chain_id`, chains)
 	found, err := reading(ctx, s, tenant, "alarms", func(tx Tx) ([]store.Alarm, error) {
-		return list(ctx, tx, scanAlarm, selectAlarms+w.sql()+`)`, w.args...)
+		return list(ctx, tx, scanAlarm, selectAlarms+w.sql(), w.args...)
 	})
 	slices.SortFunc(found, func(a, b store.Alarm) int { return cmp.Compare(b.ID, a.ID) })
 	return found, err

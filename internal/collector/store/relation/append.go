@@ -16,12 +16,9 @@ import (
 func (s *Store) Append(ctx context.Context, tenant string, b *store.Batch) (store.Chain, error) {
 	var after store.Chain
 	err := s.writing(ctx, tenant, "records of chain "+b.Chain, func(tx Tx) error {
-		chain, err := one(ctx, tx, scanChain, selectChain+s.Lock(), tenant, b.Chain)
+		chain, err := s.lockChain(ctx, tx, tenant, b.Chain, b.After)
 		if err != nil {
 			return err
-		}
-		if chain.Head != b.After {
-			return &store.HeadMovedError{Chain: chain}
 		}
 		if err := s.insert(ctx, tx, tenant, b); err != nil {
 			return err
@@ -60,10 +57,6 @@ func (s *Store) insert(ctx context.Context, tx Tx, tenant string, b *store.Batch
 			tenant, b.Chain, lost.First, lost.Last); err != nil {
 			return err
 		}
-		// What a verifier was kept of knows records that are given up.
-		if _, err := tx.Exec(ctx, `DELETE FROM verifiers WHERE tenant = $1 AND chain_id = $2 AND seq >= $3`, tenant, b.Chain, lost.First); err != nil {
-			return err
-		}
 	}
 	for _, r := range runsOf(b.Records) {
 		if _, err = tx.Exec(ctx, `INSERT INTO log_queue (tenant, chain_id, first_seq, records) VALUES ($1, $2, $3, $4)`,
@@ -92,6 +85,13 @@ func moveHead(ctx context.Context, tx Tx, tenant string, c store.Chain, b *store
 	c.Head = store.Head{Seq: last.Seq, Hash: last.Hash}
 	c.HeadTS, c.Received, c.LastSign, c.CleanStop, c.Gap = last.TS, b.Received, b.Received, last.CleanStop, time.Time{}
 	c.Build = cmp.Or(b.Build, c.Build)
+	if b.GivenUp != (store.Span{}) { // the newest key too, perhaps
+		keys, err := list(ctx, tx, scanKey, selectKeys, tenant, b.Chain)
+		if err != nil {
+			return c, err
+		}
+		c.KID, c.PublicKey = keys[len(keys)-1].KID, keys[len(keys)-1].PublicKey
+	}
 	for _, key := range b.Keys {
 		if _, err := tx.Exec(ctx, insertKey, tenant, b.Chain, key.KID, key.PublicKey, key.FromSeq); err != nil {
 			return c, err
@@ -106,7 +106,10 @@ func moveHead(ctx context.Context, tx Tx, tenant string, c store.Chain, b *store
 		`UPDATE chains SET head_seq = $3, head_hash = $4, head_ts = $5, received = $6, last_sign = $6, clean_stop = $7, gap_since = NULL, build = $8, kid = $9, public_key = $10,
 		 first_ts = COALESCE(first_ts, $11) WHERE tenant = $1 AND chain_id = $2`,
 		tenant, b.Chain, c.Head.Seq, hash, when(c.HeadTS), when(c.Received), c.CleanStop, c.Build, c.KID, c.PublicKey, when(b.Records[0].TS))
-	return c, err
+	if err != nil {
+		return c, err
+	}
+	return c, clearAlarms(ctx, tx, tenant, b.Chain, b.Received, store.AlarmGap, store.AlarmSilent, store.AlarmQuota)
 }
 
 // rollupKey is a row of the roll-ups.

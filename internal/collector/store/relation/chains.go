@@ -51,7 +51,8 @@ func sameChain(ctx context.Context, tx Tx, tenant string, c store.Registration) 
 const (
 	chainColumns = `CAST(chain_id AS text) AS chain, agent, build, kid, public_key, registered, head_seq, head_hash, head_ts, received, clean_stop, gap_since, last_sign, beat_at, beat_seq, skew_ms`
 	selectChain  = `SELECT ` + chainColumns + ` FROM chains WHERE tenant = $1 AND chain_id = $2`
-	selectKeys   = `SELECT kid, public_key, from_seq FROM chain_keys WHERE tenant = $1 AND chain_id = $2 ORDER BY from_seq`
+	selectKeys   = `SELECT kid, public_key, from_seq FROM chain_keys k WHERE tenant = $1 AND chain_id = $2 AND NOT EXISTS (
+		SELECT 1 FROM given_up g WHERE g.tenant = k.tenant AND g.chain_id = k.chain_id AND g.first_seq < k.from_seq AND g.last_seq >= k.from_seq - 1) ORDER BY from_seq`
 )
 
 func scanChain(scan scan) (c store.Chain, err error) {
@@ -66,6 +67,16 @@ func scanChain(scan scan) (c store.Chain, err error) {
 func scanKey(scan scan) (k store.Key, err error) {
 	err = scan(&k.KID, &k.PublicKey, &k.FromSeq)
 	return k, err
+}
+
+// lockChain locks the row of a chain that ends at a head: *store.HeadMovedError where
+// it ends elsewhere.
+func (s *Store) lockChain(ctx context.Context, tx Tx, tenant, id string, at store.Head) (store.Chain, error) {
+	chain, err := one(ctx, tx, scanChain, selectChain+s.Lock(), tenant, id)
+	if err == nil && chain.Head != at {
+		err = &store.HeadMovedError{Chain: chain}
+	}
+	return chain, err
 }
 
 // Chain implements store.Chains.
@@ -169,23 +180,30 @@ func (s *Store) Heard(ctx context.Context, tenant, chain string, at time.Time) e
 		if err != nil {
 			return err
 		}
-		return clearAlarm(ctx, tx, tenant, chain, store.AlarmSilent, at)
+		return clearAlarms(ctx, tx, tenant, chain, at, store.AlarmSilent)
 	})
 }
 
 // Beat implements store.Chains.
 func (s *Store) Beat(ctx context.Context, tenant, chain string, b store.Beat) error {
 	return s.writing(ctx, tenant, "heartbeat of chain "+chain, func(tx Tx) error {
-		return updated(tx.Exec(ctx,
+		err := updated(tx.Exec(ctx,
 			`UPDATE chains SET beat_at = $3, beat_seq = $4, skew_ms = $5, last_sign = $3 WHERE tenant = $1 AND chain_id = $2`,
 			tenant, chain, when(b.At), b.Seq, b.Skew.Milliseconds()))
+		if err != nil {
+			return err
+		}
+		return clearAlarms(ctx, tx, tenant, chain, b.At, store.AlarmSilent)
 	})
 }
 
 // NoteGap implements store.Chains.
-func (s *Store) NoteGap(ctx context.Context, tenant, chain string, at time.Time) error {
+func (s *Store) NoteGap(ctx context.Context, tenant, chain string, behind store.Head, at time.Time) error {
 	return s.writing(ctx, tenant, "gap of chain "+chain, func(tx Tx) error {
-		return updated(tx.Exec(ctx,
-			`UPDATE chains SET gap_since = COALESCE(gap_since, $3) WHERE tenant = $1 AND chain_id = $2`, tenant, chain, when(at)))
+		if _, err := s.lockChain(ctx, tx, tenant, chain, behind); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE chains SET gap_since = COALESCE(gap_since, $3) WHERE tenant = $1 AND chain_id = $2`, tenant, chain, when(at))
+		return err
 	})
 }

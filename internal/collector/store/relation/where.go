@@ -26,6 +26,15 @@ func (w *where) and(condition string, value any) {
 // text adds text as it is.
 func (w *where) text(text string) { w.b.WriteString(text) }
 
+// in adds that a column has one of some values.
+func in[S ~string](w *where, column string, values []S) {
+	names := make([]string, len(values))
+	for i, value := range values {
+		names[i] = w.bind(string(value))
+	}
+	w.text(` AND ` + column + ` IN (` + strings.Join(names, `, `) + `)`)
+}
+
 // bind makes a value a parameter and returns its name. A text is what records are
 // found by, so that whatever is asked for can be asked of a database.
 func (w *where) bind(value any) string {

@@ -47,8 +47,12 @@ func testAppend(t *testing.T, s store.Store) {
 	if _, err := s.Append(ctx, "acme", first); !errors.As(err, &moved) || moved.Chain.Head.Seq != 5 {
 		t.Fatalf("the same batch again: %v", err)
 	}
-	must(t, s.NoteGap(ctx, "acme", c.ID, day))
-	must(t, s.NoteGap(ctx, "acme", c.ID, day.Add(time.Hour)))
+	head := store.Head{Seq: 5, Hash: moved.Chain.Head.Hash}
+	must(t, s.NoteGap(ctx, "acme", c.ID, head, day))
+	must(t, s.NoteGap(ctx, "acme", c.ID, head, day.Add(time.Hour)))
+	if err := s.NoteGap(ctx, "acme", c.ID, store.Head{}, day); !errors.As(err, &moved) || moved.Chain.Head != head {
+		t.Fatalf("a gap behind another head: %v", err)
+	}
 	same(t, "gap", get(s.Chain(ctx, "acme", c.ID))(t).Gap, day)
 	after := get(s.Append(ctx, "acme", second))(t)
 	want := store.Chain{
@@ -201,8 +205,8 @@ func testSilence(t *testing.T, s store.Store) {
 	same(t, "after no id", silent(store.SinceQuery{From: day, After: "' OR 1=1 --", To: hour}), nil)
 
 	gaps := func(q store.SinceQuery) []string { return ids(get(s.GapChains(ctx, "acme", q))(t)) }
-	must(t, s.NoteGap(ctx, "acme", alive.ID, day))
-	must(t, s.NoteGap(ctx, "acme", never.ID, day.Add(time.Second)))
+	must(t, s.NoteGap(ctx, "acme", alive.ID, get(s.Chain(ctx, "acme", alive.ID))(t).Head, day))
+	must(t, s.NoteGap(ctx, "acme", never.ID, store.Head{}, day.Add(time.Second)))
 	same(t, "gaps", gaps(store.SinceQuery{To: day.Add(time.Minute)}), []string{alive.ID, never.ID})
 	same(t, "older gaps", gaps(store.SinceQuery{To: day.Add(time.Second)}), []string{alive.ID})
 	same(t, "the next gap", gaps(store.SinceQuery{From: day, After: alive.ID, To: day.Add(time.Minute)}), []string{never.ID})

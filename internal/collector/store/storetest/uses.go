@@ -73,7 +73,7 @@ func (b Bulk) chainUses(n int) []Use {
 	at := BulkStart.Add(time.Duration(n%BulkChains) * time.Minute)
 	return []Use{
 		{Name: "a chain", Rows: 1, Method: "Chain", Args: []any{"acme", chain}},
-		{Name: "keys of a chain", Rows: 1, Method: "ChainKeys", Args: []any{"acme", chain}},
+		{Name: "keys of a chain", Rows: 1 + 5, Method: "ChainKeys", Args: []any{"acme", chain}},
 		{Name: "the newest chains", Rows: 100, Method: "ListChains", Args: []any{"acme", store.ChainQuery{}}},
 		{Name: "a page of chains", Rows: 100, Method: "ListChains", Args: []any{"acme", store.ChainQuery{After: chain}}},
 		{Name: "the newest chains of an agent", Rows: 100, Method: "ListChains", Args: []any{"acme", store.ChainQuery{Agent: agent}}},
@@ -104,12 +104,12 @@ func (b Bulk) writeUses(n int) []Use {
 	return []Use{
 		{Name: "a new chain", Rows: 0, Method: "RegisterChain", Args: []any{"acme", fresh}, Writes: true},
 		{Name: "a known chain", Rows: 2, Method: "RegisterChain", Args: []any{"acme", known}, Writes: true},
+		{Name: "a gap", Rows: 2, Method: "NoteGap", Args: []any{"acme", writer, head, day}, Writes: true},
 		{Name: "a batch", Rows: 3, Method: "Append", Args: []any{"acme", batch}, Writes: true},
 		{Name: "what a verifier knows", Rows: 0, Method: "SaveVerifier", Args: []any{"acme", writer, int64(2), []byte("state")}, Writes: true},
 		{Name: "a sign", Rows: 2, Method: "Heard", Args: []any{"acme", writer, day}, Writes: true},
-		{Name: "a heartbeat", Rows: 1, Method: "Beat", Args: []any{"acme", writer, store.Beat{At: day, Seq: 1}}, Writes: true},
+		{Name: "a heartbeat", Rows: 2, Method: "Beat", Args: []any{"acme", writer, store.Beat{At: day, Seq: 1}}, Writes: true},
 		{Name: "what a tenant may keep", Rows: 1, Method: "SetQuota", Args: []any{"acme", int64(0)}, Writes: true},
-		{Name: "a gap", Rows: 1, Method: "NoteGap", Args: []any{"acme", writer, day}, Writes: true},
 	}
 }
 

@@ -288,8 +288,7 @@ $$;
 GRANT SELECT ON goose_db_version TO signet_app;
 
 -- Evidence is added, never changed: no UPDATE of records, and no DELETE but of
--- the log's queue and of what verifiers know.
+-- the log's queue.
 GRANT SELECT, INSERT ON tenants, chain_keys, records, given_up, log_runs, forks TO signet_app;
 GRANT SELECT, INSERT, UPDATE ON tokens, chains, certificates, verifiers, rollups, storage, logs, log_tiles, alarms TO signet_app;
 GRANT SELECT, INSERT, DELETE ON log_queue TO signet_app;
-GRANT DELETE ON verifiers TO signet_app;
