@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -112,7 +113,7 @@ func moveHead(ctx context.Context, tx Tx, tenant string, c store.Chain, b *store
 	return c, clearAlarms(ctx, tx, tenant, b.Chain, b.Received, store.AlarmGap, store.AlarmSilent, store.AlarmQuota)
 }
 
-// rollupKey is a row of the roll-ups.
+// rollupKey is a row of the roll-ups: of an agent, or, as that of agent "", of all.
 type rollupKey struct {
 	hour    time.Time
 	agent   string
@@ -120,9 +121,9 @@ type rollupKey struct {
 	reason  string
 }
 
+// compare has the rows of all agents last, since the tenant's chains share them.
 func (k rollupKey) compare(other rollupKey) int {
-	return cmp.Or(k.hour.Compare(other.hour), cmp.Compare(k.agent, other.agent),
-		cmp.Compare(k.outcome, other.outcome), cmp.Compare(k.reason, other.reason))
+	return cmp.Or(cmp.Compare(other.agent, k.agent), k.hour.Compare(other.hour), cmp.Compare(k.outcome, other.outcome), cmp.Compare(k.reason, other.reason))
 }
 
 // addRollups counts receipts by their hour. Rows are taken in one order, so that
@@ -134,17 +135,17 @@ func addRollups(ctx context.Context, tx Tx, tenant string, records []store.Recor
 		if r.Type != receipts.TypeReceipt || r.Internal != "" {
 			continue
 		}
-		k := rollupKey{hour: r.TS.UTC().Truncate(time.Hour), agent: r.Agent, outcome: r.Outcome, reason: r.Reason}
-		sum := sums[k]
-		sum.Add(store.Counts{Exchanges: r.Count, BytesUp: r.BytesUp, BytesDown: r.BytesDown, VEX: r.VEX, FU: r.FU})
-		sums[k] = sum
+		counts := store.Counts{Exchanges: r.Count, BytesUp: r.BytesUp, BytesDown: r.BytesDown, VEX: r.VEX, FU: r.FU}
+		ofAll := rollupKey{hour: r.TS.UTC().Truncate(time.Hour), outcome: r.Outcome, reason: r.Reason}
+		ofAgent := ofAll
+		ofAgent.agent = r.Agent
+		for _, k := range slices.Compact([]rollupKey{ofAgent, ofAll}) { // one, where the agent has no name
+			sum := sums[k]
+			sum.Add(counts)
+			sums[k] = sum
+		}
 	}
-	keys := make([]rollupKey, 0, len(sums))
-	for k := range sums {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, rollupKey.compare)
-	for _, k := range keys {
+	for _, k := range slices.SortedFunc(maps.Keys(sums), rollupKey.compare) {
 		sum := sums[k]
 		if _, err := tx.Exec(ctx, upsertRollup, tenant, when(k.hour), k.agent, string(k.outcome), k.reason,
 			sum.Exchanges, sum.BytesUp, sum.BytesDown, sum.VEX, sum.FU); err != nil {
@@ -156,7 +157,7 @@ func addRollups(ctx context.Context, tx Tx, tenant string, records []store.Recor
 
 var upsertRollup = `INSERT INTO rollups (tenant, hour, agent, outcome, reason, exchanges, bytes_up, bytes_down, vex, fu)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-	ON CONFLICT (tenant, hour, agent, outcome, reason) DO UPDATE SET ` +
+	ON CONFLICT (tenant, agent, hour, outcome, reason) DO UPDATE SET ` +
 	added("exchanges") + `, ` + added("bytes_up") + `, ` + added("bytes_down") + `, ` + added("vex") + `, ` + added("fu")
 
 func added(column string) string {
@@ -179,21 +180,15 @@ func (s *Store) Hashes(ctx context.Context, tenant, chain string, from, to int64
 	})
 }
 
-// summed is the sum of a column over agents, or store.MaxCount: its halves are
-// summed apart, so that no number of agents makes it overflow.
-func summed(column string) string {
-	high, low := `SUM(`+column+` / 4294967296)`, `SUM(`+column+` % 4294967296)`
-	return `CAST(CASE WHEN ` + high + ` >= 2097152 THEN ` + strconv.Itoa(store.MaxCount) + ` ELSE ` + high + ` * 4294967296 + ` + low + ` END AS bigint)`
-}
-
 // Rollups implements store.Usage.
 func (s *Store) Rollups(ctx context.Context, tenant string, q store.RollupQuery) ([]store.Rollup, error) {
+	if q.Agent != "" && store.Findable(q.Agent) == "" {
+		return nil, nil
+	}
 	var w where
 	w.and(`tenant = `, tenant)
+	w.and(`agent = `, q.Agent)
 	w.and(`hour < `, when(q.To))
-	if q.Agent != "" {
-		w.and(`agent = `, q.Agent)
-	}
 	if a := q.After; a == nil {
 		w.and(`hour >= `, when(q.From))
 	} else {
@@ -203,7 +198,7 @@ func (s *Store) Rollups(ctx context.Context, tenant string, q store.RollupQuery)
 		return list(ctx, tx, func(scan scan) (r store.Rollup, err error) {
 			err = scan(timeOf(&r.Hour), &r.Outcome, &r.Reason, &r.Exchanges, &r.BytesUp, &r.BytesDown, &r.VEX, &r.FU)
 			return r, err
-		}, `SELECT hour, outcome, reason, `+summed("exchanges")+`, `+summed("bytes_up")+`, `+summed("bytes_down")+`, `+summed("vex")+`, `+summed("fu")+`
-			FROM rollups WHERE `+w.sql()+` GROUP BY hour, outcome, reason ORDER BY hour, outcome, reason LIMIT `+w.bind(store.RollupPage), w.args...)
+		}, `SELECT hour, outcome, reason, exchanges, bytes_up, bytes_down, vex, fu FROM rollups WHERE `+w.sql()+
+			` ORDER BY hour, outcome, reason LIMIT `+w.bind(store.RollupPage), w.args...)
 	})
 }

@@ -179,6 +179,7 @@ CREATE TABLE given_up (
 	FOREIGN KEY (tenant, chain_id) REFERENCES chains
 );
 
+-- The rows of agent '' are the sums of all.
 CREATE TABLE rollups (
 	tenant     text COLLATE "C" NOT NULL,
 	hour       timestamptz NOT NULL,
@@ -190,9 +191,8 @@ CREATE TABLE rollups (
 	bytes_down bigint NOT NULL,
 	vex        bigint NOT NULL,
 	fu         bigint NOT NULL,
-	PRIMARY KEY (tenant, hour, outcome, reason, agent)
+	PRIMARY KEY (tenant, agent, hour, outcome, reason)
 ) WITH (fillfactor = 50);
-CREATE INDEX rollups_of_agent ON rollups (tenant, agent, hour, outcome, reason);
 
 -- What the tenant keeps, in bytes of lines, and may keep (0: no limit).
 CREATE TABLE storage (

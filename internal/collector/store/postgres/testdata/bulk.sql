@@ -34,6 +34,7 @@ INSERT INTO records
 
 INSERT INTO rollups SELECT 'acme', bulk_start() + h * interval '1 hour', 'agent-' || a, 'denied', 'REASON_' || r, 1, 2, 3, 4, 5
 	FROM generate_series(0, 40 * 24 - 1) h, generate_series(0, 9) a, generate_series(0, 2) r;
+INSERT INTO rollups SELECT tenant, hour, '', outcome, reason, sum(exchanges), sum(bytes_up), sum(bytes_down), sum(vex), sum(fu) FROM rollups GROUP BY tenant, hour, outcome, reason;
 
 -- Half of the records are in the log, in runs of ten; some of the others wait.
 INSERT INTO log_runs SELECT 'acme', n * 10, bulk_id('c', 900 + n % 100), n / 100 * 10 + 1, 10 FROM generate_series(0, current_setting('bulk.records')::int / 20 - 1) n;

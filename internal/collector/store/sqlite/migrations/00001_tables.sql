@@ -118,6 +118,7 @@ CREATE TABLE given_up (
 	FOREIGN KEY (tenant, chain_id) REFERENCES chains
 ) STRICT, WITHOUT ROWID;
 
+-- The rows of agent '' are the sums of all.
 CREATE TABLE rollups (
 	tenant     TEXT NOT NULL,
 	hour       INTEGER NOT NULL,
@@ -129,9 +130,8 @@ CREATE TABLE rollups (
 	bytes_down INTEGER NOT NULL,
 	vex        INTEGER NOT NULL,
 	fu         INTEGER NOT NULL,
-	PRIMARY KEY (tenant, hour, outcome, reason, agent)
+	PRIMARY KEY (tenant, agent, hour, outcome, reason)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX rollups_of_agent ON rollups (tenant, agent, hour, outcome, reason);
 
 -- What the tenant keeps, in bytes of lines, and may keep (0: no limit).
 CREATE TABLE storage (

@@ -29,6 +29,7 @@ INSERT INTO records
 
 INSERT INTO rollups SELECT 'acme', start + h.n * 3600000, 'agent-' || (r.n % 10), 'denied', 'REASON_' || (r.n / 10), 1, 2, 3, 4, 5
 	FROM series h, series r, bulk WHERE h.n < 5 * 24 AND r.n < 30;
+INSERT INTO rollups SELECT tenant, hour, '', outcome, reason, sum(exchanges), sum(bytes_up), sum(bytes_down), sum(vex), sum(fu) FROM rollups GROUP BY tenant, hour, outcome, reason;
 
 INSERT INTO log_runs SELECT 'acme', n * 10, printf('%08x-000c-7000-8000-000000000000', 900 + n % 100), n / 100 * 10 + 1, 10 FROM series, bulk WHERE n < records / 20;
 INSERT INTO log_tiles SELECT 'acme', l.n, t.n, zeroblob(32) FROM series l, series t WHERE l.n = 0 AND t.n < 1000;
