@@ -162,14 +162,23 @@ func (v *Verifier) noteGap(e *Event) {
 	v.traces = NewTraces()
 }
 
-// skipped is how many seqs right before a record a recovery left out, which the
-// record itself says.
-func skipped(r Record) int64 {
+// LostBefore is the seq from which on, up to a record, all are lost, as the record
+// says; 0 where it says no such thing.
+func LostBefore(r Record) int64 {
 	e, ok := r.(*Event)
 	if !ok || e.Gap == nil || e.Gap.Lost == nil || e.Gap.Lost.Last != e.Chain.Seq-1 {
 		return 0
 	}
-	return e.Gap.Lost.Last - e.Gap.Lost.First + 1
+	return e.Gap.Lost.First
+}
+
+// skipped is how many seqs right before a record a recovery left out, which the
+// record itself says.
+func skipped(r Record) int64 {
+	if first := LostBefore(r); first > 0 {
+		return r.RecordHead().Chain.Seq - first
+	}
+	return 0
 }
 
 // checkPlace holds a record against the one before.

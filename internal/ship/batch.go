@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/signet-egress/signet/receipts"
 )
 
 // limit is what one batch may hold, as the collector says.
@@ -27,18 +29,20 @@ func newPacker() (*packer, error) {
 	return &packer{encoder: encoder}, err
 }
 
-// batch reads records from a seq on, at least one, as a compressed batch.
-func (p *packer) batch(ctx context.Context, source Source, from int64, l limit) (compressed []byte, n int64, err error) {
-	lines := p.lines[:0]
+// batch reads records from a seq on, at least one, as a compressed batch. next is
+// the seq behind them.
+func (p *packer) batch(ctx context.Context, source Source, from int64, l limit) (compressed []byte, next int64, err error) {
+	lines, n := p.lines[:0], int64(0)
+	next = from
 	err = source.Range(ctx, from, func(seq int64, line []byte) error {
 		switch {
-		case seq != from+n:
-			return fmt.Errorf("record %d was pruned, and the collector does not have it", from+n)
+		case seq != next && !ownsUp(line, next):
+			return fmt.Errorf("record %d was pruned, and the collector does not have it", next)
 		case n > 0 && (n >= l.records || int64(len(lines)+len(line)+1) > min(l.bytes, mostBytes)):
 			return errFull
 		}
 		lines = append(append(lines, line...), '\n')
-		n++
+		n, next = n+1, seq+1
 		return nil
 	})
 	if err != nil && !errors.Is(err, errFull) {
@@ -48,5 +52,15 @@ func (p *packer) batch(ctx context.Context, source Source, from int64, l limit) 
 		return nil, 0, fmt.Errorf("record %d is not in the journal", from)
 	}
 	p.lines = lines
-	return p.encoder.EncodeAll(lines, nil), n, nil
+	return p.encoder.EncodeAll(lines, nil), next, nil
+}
+
+// ownsUp tells whether a record says that those from a seq on, up to it, are lost.
+func ownsUp(line []byte, from int64) bool {
+	r, err := receipts.Decode(line)
+	if err != nil {
+		return false
+	}
+	first := receipts.LostBefore(r)
+	return first > 0 && first <= from
 }

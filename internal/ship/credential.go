@@ -78,6 +78,8 @@ func (s *Shipper) ensure(ctx context.Context) error {
 
 // enrol asks for a first certificate with the enrolment token.
 func (s *Shipper) enrol(ctx context.Context, chain string) error {
+	ctx, cancel := context.WithTimeout(ctx, s.answerWithin)
+	defer cancel()
 	token, err := s.Token()
 	if err != nil {
 		return fmt.Errorf("collector.token_file: %w", err)
@@ -107,6 +109,8 @@ func (s *Shipper) enrol(ctx context.Context, chain string) error {
 
 // renew replaces the certificate while it still lets in.
 func (s *Shipper) renew(ctx context.Context, chain string) error {
+	ctx, cancel := context.WithTimeout(ctx, s.answerWithin)
+	defer cancel()
 	request, key, err := newRequest()
 	if err != nil {
 		return err

@@ -71,6 +71,9 @@ const (
 	// costs a transaction there and a synced ack here, on the disk that the journal
 	// waits for.
 	gather = 200 * time.Millisecond
+	// answerWithin is how long a collector may take that is asked for a certificate, or
+	// for what it has: it looks things up.
+	answerWithin = time.Minute
 	// settledAfter is how long a stream must have lived for the next pause to be a
 	// short one again.
 	settledAfter = time.Minute
@@ -79,12 +82,13 @@ const (
 // Shipper ships one chain while Run does.
 type Shipper struct {
 	Options
-	shipping   sync.Mutex  // held by Run and by Drain, which has what follows it
-	credential *credential // nil: not enrolled, or not read yet
-	acked      int64       // seq
-	refused    string      // the newest refusal, which is logged once
-	pause      func(ctx context.Context, d time.Duration)
-	waiting    atomic.Pointer[string] // why there is no stream; nil: there is one, or none was tried
+	shipping     sync.Mutex  // held by Run and by Drain, which has what follows it
+	credential   *credential // nil: not enrolled, or not read yet
+	acked        int64       // seq
+	refused      string      // the newest refusal, which is logged once
+	pause        func(ctx context.Context, d time.Duration)
+	answerWithin time.Duration
+	waiting      atomic.Pointer[string] // why there is no stream; nil: there is one, or none was tried
 }
 
 // New returns a Shipper.
@@ -92,7 +96,7 @@ func New(o Options) *Shipper {
 	if o.Observer == nil {
 		o.Observer = nobody{}
 	}
-	return &Shipper{Options: o, pause: wait}
+	return &Shipper{Options: o, pause: wait, answerWithin: answerWithin}
 }
 
 // Waiting says why records wait in the journal: how the last stream ended, or why

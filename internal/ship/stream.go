@@ -115,8 +115,10 @@ func (s *Shipper) session(ctx context.Context, keep keeper, work func(context.Co
 	return work(ctx, st)
 }
 
-// hello learns what the collector has.
+// hello learns what the collector has. One that says nothing is not waited for.
 func (st *stream) hello(chain string) error {
+	silent := time.AfterFunc(st.shipper.answerWithin, st.end)
+	defer silent.Stop()
 	err := st.Send(&api.ShipRequest{Message: &api.ShipRequest_Hello{Hello: &api.Hello{ChainId: chain}}})
 	if err != nil && !errors.Is(err, io.EOF) { // after EOF, Recv says why
 		return fmt.Errorf("open a stream to the collector: %w", err)
@@ -161,17 +163,18 @@ func (st *stream) follow(ctx context.Context, chain Chain) error {
 		func() error { return st.receive(nil) })
 }
 
-// both sends and receives until one of them fails, or both are done.
+// both sends and receives until one of them fails, or both are done. Where one
+// fails, the stream ends, for which the other may be waiting.
 func (st *stream) both(ctx context.Context, send func(context.Context) error, receive func() error) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(receive)
-	group.Go(func() error {
-		err := send(ctx)
+	ending := func(err error) error {
 		if err != nil {
 			st.end()
 		}
 		return err
-	})
+	}
+	group.Go(func() error { return ending(receive()) })
+	group.Go(func() error { return ending(send(ctx)) })
 	return group.Wait()
 }
 
@@ -207,7 +210,7 @@ func (st *stream) heartbeat(ctx context.Context, chain Chain) error {
 // sendUpTo sends the records up to a seq, with at most a window under way.
 func (st *stream) sendUpTo(ctx context.Context, source Source, to int64) error {
 	for st.next <= to {
-		lines, n, err := st.pack.batch(ctx, source, st.next, st.limit)
+		lines, next, err := st.pack.batch(ctx, source, st.next, st.limit)
 		if err != nil {
 			return err
 		}
@@ -219,7 +222,7 @@ func (st *stream) sendUpTo(ctx context.Context, source Source, to int64) error {
 		if err := st.send(ctx, &api.ShipRequest{Message: &api.ShipRequest_Batch{Batch: &api.Batch{Lines: lines}}}); err != nil {
 			return err
 		}
-		st.next += n
+		st.next = next
 	}
 	return nil
 }
@@ -250,7 +253,11 @@ func (st *stream) receive(done func(seq int64) bool) error {
 			if err := st.take(response.GetAck().GetDocument()); err != nil {
 				return err
 			}
-			<-st.slots
+			select {
+			case <-st.slots:
+			default:
+				return errors.New("the collector acknowledges what was not sent")
+			}
 			if done != nil && done(st.shipper.acked) {
 				return nil
 			}

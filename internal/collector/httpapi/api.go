@@ -65,6 +65,7 @@ func New(c Config) *API {
 	a := &API{Config: c, cursors: cursor.NewSealer(c.Seal), mux: http.NewServeMux()}
 	for _, e := range endpoints {
 		a.mux.Handle(e.method+" "+e.path, a.serve(e))
+		a.mux.Handle(e.path, a.onlyBy(e.method))
 	}
 	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, &Problem{Status: http.StatusNotFound, Detail: "there is no such endpoint; /v1/openapi.yaml lists them"})
@@ -102,6 +103,18 @@ var endpoints = []endpoint{
 	{http.MethodGet, "/v1/log/consistency", store.ScopeReceiptsRead, (*API).consistency},
 	{http.MethodGet, "/v1/openapi.yaml", "", (*API).openAPI},
 	{http.MethodGet, "/.well-known/signet-jwks.json", "", (*API).jwks},
+}
+
+// onlyBy refuses what comes to an endpoint by another method than its own.
+func (a *API) onlyBy(method string) http.Handler {
+	allow := method
+	if method == http.MethodGet {
+		allow += ", " + http.MethodHead
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", allow)
+		a.refuse(w, r, &Problem{Status: http.StatusMethodNotAllowed, Detail: "this endpoint takes " + allow})
+	})
 }
 
 // request is a request whose sender is known.

@@ -3,12 +3,16 @@ package httpapi_test
 import (
 	"archive/zip"
 	"bytes"
+	"context"
+	"errors"
 	"io/fs"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/internal/testkit/chains"
+	"github.com/signet-egress/signet/internal/testkit/stores"
 	"github.com/signet-egress/signet/receipts/bundle"
 )
 
@@ -24,6 +28,26 @@ func wantBundle(t *testing.T, file []byte, c *chains.Chain) {
 	}
 	if m := b.Manifest(); m.Log == nil || m.Chain != c.ID || m.Tenant != c.Tenant || m.First.Seq != 1 || m.Last.Seq != int64(len(c.Lines)) {
 		t.Errorf("the bundle has %+v", m)
+	}
+}
+
+// keyless is a store that fails where an export begins.
+type keyless struct{ store.Store }
+
+func (keyless) ChainKeys(context.Context, string, string) ([]store.Key, error) {
+	return nil, errors.New("the store does not answer")
+}
+
+// An export that fails before its first byte is answered with a problem, and with
+// nothing of a file.
+func TestExportsThatFailAtOnce(t *testing.T) {
+	w := newWorld(t, stores.SQLite(t))
+	w.chain("a.example")
+	w.store = keyless{w.store}
+	w.serve(1000)
+	resp, body := w.do(http.MethodPost, "/v1/exports", acme, strings.NewReader(`{"from": "2026-11-23T00:00:00Z", "to": "2026-11-24T00:00:00Z"}`))
+	if h := resp.Header; resp.StatusCode != http.StatusInternalServerError || h.Get("Content-Type") != "application/problem+json" || h.Get("Content-Disposition") != "" {
+		t.Errorf("%s %v\n%s", resp.Status, h, body)
 	}
 }
 

@@ -94,11 +94,21 @@ func testAnswersAreAsDocumented(t *testing.T, w *world) {
 			}
 		})
 	}
-	body := new(bytes.Buffer)
-	resp, text := w.do(http.MethodGet, "/v1/nothing", acme, body)
+	resp, text := w.do(http.MethodGet, "/v1/nothing", acme, nil)
 	wantSchema(t, schemas, "#/components/schemas/Problem", text)
 	if resp.StatusCode != http.StatusNotFound {
 		t.Errorf("an endpoint that is not there: %s", resp.Status)
+	}
+	for path, operations := range d.Paths {
+		allowed := strings.ToUpper(strings.Join(slices.Sorted(maps.Keys(operations)), ", "))
+		if allowed == http.MethodGet {
+			allowed += ", " + http.MethodHead
+		}
+		resp, text := w.do(http.MethodDelete, path, acme, nil)
+		wantSchema(t, schemas, "#/components/schemas/Problem", text)
+		if got := resp.Header.Get("Allow"); resp.StatusCode != http.StatusMethodNotAllowed || got != allowed {
+			t.Errorf("DELETE %s: %s, allowed is %q", path, resp.Status, got)
+		}
 	}
 }
 

@@ -176,18 +176,8 @@ func (c *chain) take(ctx context.Context, lines [][]byte) (*api.ShipResponse, er
 // ownsUp tells whether a record says itself that those from next on, up to it,
 // are lost.
 func ownsUp(r receipts.Record, next int64) bool {
-	first := lostFrom(r)
+	first := receipts.LostBefore(r)
 	return first > 0 && first <= next
-}
-
-// lostFrom is the seq from which on, up to a record, all are lost, as the record
-// says; 0 where it says no such thing.
-func lostFrom(r receipts.Record) int64 {
-	e, ok := r.(*receipts.Event)
-	if !ok || e.Gap == nil || e.Gap.Lost == nil || e.Gap.Lost.Last != e.Chain.Seq-1 {
-		return 0
-	}
-	return e.Gap.Lost.First
 }
 
 // goesOn is the seq of the record that the first of lines follows: the head, or,
@@ -197,7 +187,7 @@ func (c *chain) goesOn(ctx context.Context, line []byte) int64 {
 	if err != nil {
 		return c.known.Head.Seq // for the verifier to say
 	}
-	first := lostFrom(r)
+	first := receipts.LostBefore(r)
 	if first == 0 || first > c.known.Head.Seq {
 		return c.known.Head.Seq
 	}

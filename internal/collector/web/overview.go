@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/receipts"
 )
 
 // span is a period that the overview shows.
@@ -76,14 +77,15 @@ func (w *Web) countTraffic(ctx context.Context, tenant string, p *overviewPage) 
 	}
 	denials := map[string]int64{}
 	query := store.RollupQuery{From: p.From, To: p.To, Agent: p.Agent}
+	count := func(sums map[string]int64, of string, n int64) { sums[of] = min(sums[of]+n, store.MaxCount) }
 	err := store.EachRollup(ctx, w.Store, tenant, query, func(r *store.Rollup) {
 		p.Total.Add(r.Counts)
-		p.Outcomes[string(r.Outcome)] = min(p.Outcomes[string(r.Outcome)]+r.Exchanges, store.MaxCount)
+		count(p.Outcomes, string(r.Outcome), r.Exchanges)
 		if i := int(r.Hour.Sub(p.From) / p.Span.step); i >= 0 && i < len(steps) {
-			steps[i].Counts[string(r.Outcome)] += r.Exchanges
+			count(steps[i].Counts, string(r.Outcome), r.Exchanges)
 		}
-		if r.Outcome == "denied" {
-			denials[r.Reason] = min(denials[r.Reason]+r.Exchanges, store.MaxCount)
+		if r.Outcome == receipts.Denied {
+			count(denials, r.Reason, r.Exchanges)
 		}
 	})
 	p.Traffic, p.Denials = drawTraffic(steps, p.Span.layout), denialBars(denials)

@@ -16,6 +16,7 @@ import (
 	"github.com/signet-egress/signet/internal/collector/access"
 	"github.com/signet-egress/signet/internal/collector/audit"
 	"github.com/signet-egress/signet/internal/collector/cursor"
+	"github.com/signet-egress/signet/internal/collector/download"
 	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/store"
 )
@@ -159,7 +160,7 @@ func (w *Web) fail(rw http.ResponseWriter, r *http.Request, v *visit, err error)
 	if f.Status == http.StatusInternalServerError {
 		w.Logger.Error("page failed", "path", r.URL.Path, "error", err.Error())
 	}
-	if rw.Header().Get("Content-Type") == "application/zip" {
+	if download.Begun(rw) {
 		panic(http.ErrAbortHandler)
 	}
 	if err := w.pages.render(rw, f.Status, "problem", w.frame(v, http.StatusText(f.Status), f)); err != nil {

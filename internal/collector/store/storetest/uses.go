@@ -18,8 +18,8 @@ type Use struct {
 	Name   string
 	Rows   int // of all tables
 	Method string
-	Args   []any  // behind the context
-	Window bool   // it looks through a part of an index, and picks from that
+	Args   []any // behind the context
+	Window bool  // it looks through a part of an index, and picks from that
 	Writes bool
 }
 
