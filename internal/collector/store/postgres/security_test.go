@@ -194,3 +194,39 @@ func TestApplicationRole(t *testing.T) {
 		t.Errorf("the application's role owns %d relations, %v", owned, err)
 	}
 }
+
+// The function that makes partitions works as the owner. What its caller has put in
+// place of a table does not.
+func TestPartitionsAreTheOwners(t *testing.T) {
+	app, _ := loginRole(t)
+	var kept int
+	err := within(t, app, "acme", func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), `
+			SET LOCAL ROLE signet_app;
+			CREATE TEMPORARY TABLE records_default (LIKE records);
+			CREATE FUNCTION pg_temp.strike() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM records; RETURN OLD; END $$;
+			CREATE TRIGGER strike BEFORE DELETE ON records_default FOR EACH ROW EXECUTE FUNCTION pg_temp.strike();
+			INSERT INTO records_default SELECT * FROM records LIMIT 1;
+			UPDATE records_default SET ts = '2100-01-15';
+			SELECT signet_make_partitions('2100-01-01', 1);
+		`, pgx.QueryExecModeSimpleProtocol)
+		return errors.Join(err, tx.QueryRow(t.Context(), "SELECT count(*) FROM records").Scan(&kept))
+	})
+	if err != nil || kept != 2 {
+		t.Errorf("%d records are left of 2: %v", kept, err)
+	}
+}
+
+// An owner that may make no roles migrates once somebody else has made the one.
+func TestOwnerWithoutRoles(t *testing.T) {
+	loginRole(t) // has made signet_app
+	name := "d" + strings.ReplaceAll(chains.UUID(), "-", "")
+	for _, sql := range []string{"CREATE ROLE " + name + " LOGIN IN ROLE signet_app", "CREATE DATABASE " + name + " OWNER " + name} {
+		if err := cluster.SQL(t.Context(), "postgres", sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Migrate(t.Context(), cluster.URL(name, name), time.Now()); err != nil {
+		t.Error(err)
+	}
+}

@@ -8,8 +8,11 @@
 -- +goose StatementBegin
 DO $$
 BEGIN
-	-- Roles belong to the cluster: another database of it may have made this one.
-	CREATE ROLE signet_app NOLOGIN;
+	-- Roles belong to the cluster: another database of it may have made this one, or
+	-- somebody who may where the owner may not.
+	IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'signet_app') THEN
+		CREATE ROLE signet_app NOLOGIN;
+	END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN
 	NULL;
 END
@@ -140,6 +143,10 @@ CREATE INDEX records_outcome ON records (tenant, outcome, ts, chain_id, seq) WHE
 -- What no month's partition takes: records of a sidecar whose clock is far off,
 -- and of months that are not made yet.
 CREATE TABLE records_default PARTITION OF records DEFAULT;
+
+-- The function works as its owner: what a caller has made for itself (pg_temp), with
+-- triggers, must not stand for a table that it names.
+SELECT set_config('search_path', format('%I, pg_temp', current_schema()), true);
 
 -- +goose StatementBegin
 CREATE FUNCTION signet_make_partitions(first date, months integer) RETURNS void
