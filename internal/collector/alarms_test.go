@@ -2,6 +2,8 @@ package collector_test
 
 import (
 	"log/slog"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,6 +103,27 @@ func testWatch(t *testing.T, w *world) {
 	w.wantAlarms(store.AlarmGap)
 	s.acked(silent.Head(), silent.Lines[1:]...)
 	w.wantAlarms()
+}
+
+// That records are lost counts, and is in the log, when the chain's key has signed
+// it.
+func TestForgedRecovery(t *testing.T) {
+	w := start(t, open(t, "sqlite:"+filepath.Join(t.TempDir(), "collector.db")))
+	c := chains.New("acme", "billing-agent", time.Now())
+	cert := w.enrol(c)
+	c.Exchanges(19)
+	s := w.open(cert, c.ID)
+	s.acked(c.Head(), c.Lines...)
+	forger := c.Fork(12)
+	forger.Key = chains.New("acme", "billing-agent", time.Now()).Key
+	forged := forger.Recover(12, c.Head().Chain.Seq)
+	for range 3 {
+		s.refused(api.Refusal_INVALID, forged.Lines[12:]...)
+	}
+	if strings.Contains(w.logs(), "has lost") || strings.Count(w.logs(), "refused what a sidecar sent") != 1 {
+		t.Errorf("the log has\n%s", w.logs())
+	}
+	verifyStored(t, w.store, c)
 }
 
 // A sidecar whose disk was put back goes on when an operator says so. What it has

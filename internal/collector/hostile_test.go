@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
 	"github.com/signet-egress/signet/internal/api"
@@ -139,6 +141,25 @@ func (w *world) wantMetrics(lines ...string) {
 func bomb() []byte {
 	once := compress(make([]byte, 64<<20))
 	return bytes.Repeat(once, 16) // frames one after the other are one stream
+}
+
+// Who has no certificate cannot have the collector hold a long message, of which it
+// waits for the end.
+func TestStrangersSendLittle(t *testing.T) {
+	w := start(t, open(t, "sqlite:"+filepath.Join(t.TempDir(), "collector.db")))
+	connection, err := grpc.NewClient(w.collector.Addr().String(), grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
+		MinVersion: tls.VersionTLS13, RootCAs: w.authority.Pool(),
+	})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = connection.Close() })
+	client := api.NewEnrolmentClient(connection)
+	for size, code := range map[int]codes.Code{16 << 10: codes.InvalidArgument, 1 << 20: codes.Unavailable} {
+		if _, err := client.Enroll(t.Context(), &api.EnrollRequest{Token: strings.Repeat("x", size)}); status.Code(err) != code {
+			t.Errorf("a token of %d bytes: %v, want %s", size, err, code)
+		}
+	}
 }
 
 // A good record is stored up to the bad one behind it, which is named.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/signet-egress/signet/internal/api"
@@ -41,6 +42,9 @@ type Store interface {
 // Tokens turns a bootstrap token into what it may be used for.
 type Tokens interface {
 	Authenticate(ctx context.Context, secret string) (store.Token, error)
+	// Refuse takes an attempt from the budget of who is at an address and had no valid
+	// token. Where there is none left, that is not logged any more.
+	Refuse(ctx context.Context, remote string) (retry time.Duration, ok bool)
 }
 
 // Budget holds attempts to enrol, whoever makes them, to a number a second.
@@ -81,13 +85,14 @@ func (s *Server) Enroll(ctx context.Context, r *api.EnrollRequest) (*api.Credent
 	if wait := s.Attempts.Take(ctx, everyone, 1); wait > 0 {
 		return nil, status.Error(codes.ResourceExhausted, "too many sidecars enrol at once: try again")
 	}
-	tenant, err := s.tenantOf(ctx, r.GetToken())
-	if err != nil {
-		return nil, s.refuse(ctx, r, err)
-	}
+	// Form before token: what is logged of a request has the form that it should.
 	request, pub, err := s.check(r)
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	tenant, err := s.tenantOf(ctx, r.GetToken())
+	if err != nil {
+		return nil, s.refuse(ctx, r, err)
 	}
 	if err := s.register(ctx, tenant, r, pub); err != nil {
 		return nil, err
@@ -142,11 +147,21 @@ func (e *TokenError) Unwrap() error { return e.Err }
 
 func (s *Server) refuse(ctx context.Context, r *api.EnrollRequest, err error) error {
 	if refused, ok := errors.AsType[*TokenError](err); ok {
-		s.Log.WarnContext(ctx, "enrolment refused", "chain", r.GetChainId(), "error", refused.Error())
+		if _, ok := s.Tokens.Refuse(ctx, remoteOf(ctx)); ok {
+			s.Log.WarnContext(ctx, "enrolment refused", "remote", remoteOf(ctx), "chain", r.GetChainId(), "error", refused.Error())
+		}
 		return status.Error(codes.Unauthenticated, refused.Error())
 	}
 	s.Log.ErrorContext(ctx, "enrolment failed", "error", err)
 	return status.Error(codes.Unavailable, "the token could not be checked: try again")
+}
+
+// remoteOf is the address that a call came from.
+func remoteOf(ctx context.Context) string {
+	if p, ok := peer.FromContext(ctx); ok {
+		return p.Addr.String()
+	}
+	return ""
 }
 
 // check reads what a request claims and holds it against its proof.

@@ -67,7 +67,7 @@ func newDesk(t *testing.T, cluster *enrol.Kubernetes) *desk {
 	d := &desk{t: t, store: kept, now: time.Now()}
 	now := func() time.Time { return d.now }
 	d.Server = enrol.NewServer(enrol.Options{
-		Store: kept, Tokens: access.NewGate(kept, now, nil, nil), Kubernetes: cluster, Authority: authority, Key: key, Attempts: budget.NewLocal(budget.Limit{PerSecond: 50, Burst: 500}, now), Now: now,
+		Store: kept, Tokens: access.NewGate(kept, now, nil, budget.NewLocal(budget.Limit{PerSecond: 1, Burst: 30}, now)), Kubernetes: cluster, Authority: authority, Key: key, Attempts: budget.NewLocal(budget.Limit{PerSecond: 50, Burst: 500}, now), Now: now,
 		Caller: func(context.Context) (pki.Identity, error) { return d.caller() },
 		Log:    slog.New(slog.NewTextHandler(&d.logs, nil)),
 	})
@@ -333,8 +333,9 @@ func TestRenew(t *testing.T) {
 // each second.
 func TestAttemptsAreBounded(t *testing.T) {
 	d := newDesk(t, nil)
+	guess := request(t, chains.UUID(), newKey(t), "signet_guess")
 	attempt := func() codes.Code {
-		_, err := d.Enroll(t.Context(), &api.EnrollRequest{Token: "signet_guess"})
+		_, err := d.Enroll(t.Context(), guess)
 		return status.Code(err)
 	}
 	for i := range 500 {
@@ -345,6 +346,9 @@ func TestAttemptsAreBounded(t *testing.T) {
 	if code := attempt(); code != codes.ResourceExhausted {
 		t.Errorf("attempt 501: %s", code)
 	}
+	if n := strings.Count(d.logs.String(), "enrolment refused"); n != 30 {
+		t.Errorf("%d lines in the log", n)
+	}
 	d.now = d.now.Add(time.Second)
 	for i := range 50 {
 		if code := attempt(); code != codes.Unauthenticated {
@@ -353,6 +357,17 @@ func TestAttemptsAreBounded(t *testing.T) {
 	}
 	if code := attempt(); code != codes.ResourceExhausted {
 		t.Errorf("attempt 51 of the next second: %s", code)
+	}
+}
+
+// Who has no token cannot write what they like into the log.
+func TestNoFormIsNotLogged(t *testing.T) {
+	d := newDesk(t, nil)
+	r := request(t, chains.UUID(), newKey(t), "signet_guess")
+	r.ChainId = strings.Repeat("x", 1<<20)
+	d.refuses(r, codes.InvalidArgument, "UUIDv7")
+	if d.logs.Len() > 0 {
+		t.Errorf("%d bytes in the log", d.logs.Len())
 	}
 }
 

@@ -159,7 +159,7 @@ func (c *chain) take(ctx context.Context, lines [][]byte) (*api.ShipResponse, er
 	if err := c.fits(ctx, lines); err != nil {
 		return nil, err
 	}
-	if err := c.resume(ctx, c.goesOn(ctx, lines[0])); err != nil {
+	if err := c.resume(ctx, c.goesOn(lines[0])); err != nil {
 		return nil, err
 	}
 	bad := c.verify(lines)
@@ -182,7 +182,7 @@ func ownsUp(r receipts.Record, next int64) bool {
 
 // goesOn is the seq of the record that the first of lines follows: the head, or,
 // where the sidecar has lost what is stored here, the last one before that.
-func (c *chain) goesOn(ctx context.Context, line []byte) int64 {
+func (c *chain) goesOn(line []byte) int64 {
 	r, err := receipts.Decode(line)
 	if err != nil {
 		return c.known.Head.Seq // for the verifier to say
@@ -191,8 +191,6 @@ func (c *chain) goesOn(ctx context.Context, line []byte) int64 {
 	if first == 0 || first > c.known.Head.Seq {
 		return c.known.Head.Seq
 	}
-	c.server.Log.WarnContext(ctx, "a chain goes on without records that are stored here, which its sidecar has lost",
-		"tenant", c.who.Tenant, "chain", c.who.Chain, "first", first, "last", c.known.Head.Seq)
 	return first - 1
 }
 
@@ -234,6 +232,10 @@ func (c *chain) commit(ctx context.Context) error {
 		return err
 	}
 	c.server.Observer.Committed(len(c.pending.Records), time.Since(start))
+	if lost := c.pending.GivenUp; lost != (store.Span{}) {
+		c.server.Log.WarnContext(ctx, "a chain goes on without records that are stored here, which its sidecar has lost",
+			"tenant", c.who.Tenant, "chain", c.who.Chain, "first", lost.First, "last", lost.Last)
+	}
 	c.known, c.at, c.pending, c.overQuota = known, known.Head.Seq, store.Batch{}, false
 	c.server.Appended(c.who.Tenant)
 	return nil

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"slices"
 	"sync"
@@ -22,6 +23,10 @@ const (
 	// strangerStays is how long a connection lasts whose client has no certificate:
 	// time to enrol.
 	strangerStays = time.Minute
+	// strangerSends is how many bytes such a client may send: some requests to enrol, of
+	// which one with a token of a cluster has 3 KiB. A batch may be much larger, and
+	// what gRPC has read of a message it keeps until the message ends.
+	strangerSends = 64 << 10
 )
 
 // Credentials are TLS whose connections are few for each chain, and can be cut.
@@ -74,7 +79,7 @@ func (c *counted) Close() error {
 func (c *connections) add(conn, raw net.Conn, info *credentials.TLSInfo) net.Conn {
 	if len(info.State.VerifiedChains) == 0 {
 		timer := time.AfterFunc(strangerStays, func() { _ = raw.Close() })
-		return &counted{Conn: conn, raw: raw, gone: func() { timer.Stop() }}
+		return &counted{Conn: &bounded{conn, strangerSends}, raw: raw, gone: func() { timer.Stop() }}
 	}
 	whose := ""
 	if who, err := pki.IdentityOf(info.State.VerifiedChains[0][0]); err == nil { // else Authenticate refuses it
@@ -99,6 +104,25 @@ func (c *connections) remove(whose string, gone *counted) {
 	if len(c.of[whose]) == 0 {
 		delete(c.of, whose)
 	}
+}
+
+// bounded is a connection that takes no more than so many bytes.
+type bounded struct {
+	net.Conn
+	left int
+}
+
+// errSentTooMuch ends a connection.
+var errSentTooMuch = errors.New("the client has no certificate, and sent more than it takes to get one")
+
+// Read implements net.Conn. One goroutine reads from a connection.
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, errSentTooMuch
+	}
+	n, err := b.Conn.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
 }
 
 // connection is what is known of the one that a call came by.
