@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 
 	"github.com/signet-egress/signet/internal/collector/audit"
@@ -16,8 +18,9 @@ func (a *API) export(w http.ResponseWriter, r *request) error {
 	var q audit.Request
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxExportRequest))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&q); err != nil {
-		return &Problem{Status: http.StatusBadRequest, Detail: "the body is a JSON object with from and to, and chain, agent, trace and profile where they apply", err: err}
+	err := dec.Decode(&q)
+	if _, more := dec.Token(); err != nil || !errors.Is(more, io.EOF) {
+		return &Problem{Status: http.StatusBadRequest, Detail: "the body is one JSON object with from and to, and chain, agent, trace and profile where they apply", err: err}
 	}
 	found, err := a.Exporter.Find(r.Context(), r.tenant, q)
 	if err != nil {

@@ -82,6 +82,7 @@ func testExports(t *testing.T, w *world) {
 		status int
 	}{
 		"no body":           {``, http.StatusBadRequest},
+		"a second one":      {`{` + period + `}{}`, http.StatusBadRequest},
 		"no period":         {`{}`, http.StatusBadRequest},
 		"unknown member":    {`{` + period + `, "tenant": "other"}`, http.StatusBadRequest},
 		"unknown profile":   {`{` + period + `, "profile": "all"}`, http.StatusBadRequest},

@@ -52,7 +52,7 @@ func TestParametersAreNoSQL(t *testing.T) {
 		w.sequence()
 		first := len(answers) == 0
 		for _, target := range targets(t, c.ID) {
-			for _, text := range hostile() {
+			for _, text := range append(hostile(), "0000-01-01", "0001-01-01", "0000-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59") {
 				escape := url.QueryEscape
 				if !strings.Contains(target[0], "?") {
 					escape = url.PathEscape

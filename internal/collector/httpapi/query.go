@@ -66,11 +66,12 @@ func (q *query) time(name string) time.Time {
 		return time.Time{}
 	}
 	for _, layout := range []string{time.RFC3339, time.DateOnly} {
-		if t, err := time.Parse(layout, text); err == nil {
+		// RFC 3339 has four digits for the year, and a zone can lead out of them.
+		if t, err := time.Parse(layout, text); err == nil && t.UTC().Year() >= 1 && t.UTC().Year() <= 9999 {
 			return t.UTC()
 		}
 	}
-	q.fail(badParameter(name, "it is a time as 2006-01-02T15:04:05Z (RFC 3339), or a day as 2006-01-02"))
+	q.fail(badParameter(name, "it is a time as 2006-01-02T15:04:05Z (RFC 3339), or a day as 2006-01-02, from the year 1 on"))
 	return time.Time{}
 }
 

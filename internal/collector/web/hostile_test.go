@@ -14,6 +14,7 @@ func TestParametersAreNoSQL(t *testing.T) { onEach(t, testParametersAreNoSQL) }
 func testParametersAreNoSQL(t *testing.T, s *site) {
 	hostile := []string{
 		"' OR '1'='1", "'; DROP TABLE records; --", "%00", "a\x00b", "\xff\xfe", "$1", "{{1}}", "-1", "9223372036854775808", strings.Repeat("a", 5000), "..",
+		"0000-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59",
 	}
 	c := s.traffic("acme")
 	v := s.visitor(t)
@@ -33,7 +34,7 @@ func testParametersAreNoSQL(t *testing.T, s *site) {
 		}
 	}
 	for _, text := range hostile {
-		for _, path := range []string{"/receipts/", "/traces/", "/chains/"} {
+		for _, path := range []string{"/receipts/", "/traces/", "/chains/", "/static/"} {
 			v.unharmed(http.MethodGet, path+url.PathEscape(text), nil)
 		}
 		for _, name := range []string{"from", "to", "chain", "agent", "trace", "profile"} {

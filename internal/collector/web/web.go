@@ -8,7 +8,6 @@ package web
 import (
 	"context"
 	"embed"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"time"
@@ -68,12 +67,14 @@ func New(c Config) (*Web, error) {
 	if w.pages, err = parsePages(); err != nil {
 		return nil, err
 	}
-	files, err := fs.Sub(static, "static")
-	if err != nil {
-		return nil, err
-	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /static/", http.StripPrefix("/static/", http.FileServerFS(files)))
+	// Each by its name: a file server lists directories, and fails on names that are
+	// no UTF-8.
+	for _, name := range []string{"style.css", "mark.svg"} {
+		mux.HandleFunc("GET /static/"+name, func(rw http.ResponseWriter, r *http.Request) {
+			http.ServeFileFS(rw, r, static, "static/"+name)
+		})
+	}
 	mux.HandleFunc("GET /login", w.loginPage)
 	mux.HandleFunc("POST /login", w.login)
 	mux.HandleFunc("POST /logout", w.logout)
