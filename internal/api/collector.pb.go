@@ -649,15 +649,19 @@ type EnrollRequest struct {
 	// signet.
 	Token   string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	ChainId string `protobuf:"bytes,2,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
-	// The key that signs the chain's genesis: 32 bytes, Ed25519.
+	// The key that signs the chain now: 32 bytes, Ed25519.
 	PublicKey []byte `protobuf:"bytes,3,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
 	// By that key, over "signet.enroll/1\n" and the certificate request: 64 bytes.
 	Proof []byte `protobuf:"bytes,4,opt,name=proof,proto3" json:"proof,omitempty"`
 	// A PKCS #10 certificate request in DER. Only its key is taken from it.
 	CertificateRequest []byte `protobuf:"bytes,5,opt,name=certificate_request,json=certificateRequest,proto3" json:"certificate_request,omitempty"`
 	Agent              string `protobuf:"bytes,6,opt,name=agent,proto3" json:"agent,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// The records that introduce the chain's keys: its genesis and its key changes, in
+	// order and as they were written, which lead to public_key. None where public_key
+	// signs the genesis.
+	KeyRecords    [][]byte `protobuf:"bytes,7,rep,name=key_records,json=keyRecords,proto3" json:"key_records,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EnrollRequest) Reset() {
@@ -730,6 +734,13 @@ func (x *EnrollRequest) GetAgent() string {
 		return x.Agent
 	}
 	return ""
+}
+
+func (x *EnrollRequest) GetKeyRecords() [][]byte {
+	if x != nil {
+		return x.KeyRecords
+	}
+	return nil
 }
 
 type RenewRequest struct {
@@ -900,7 +911,7 @@ const file_collector_proto_rawDesc = "" +
 	"\tTOO_LARGE\x10\x04\x12\x10\n" +
 	"\fRATE_LIMITED\x10\x05\x12\f\n" +
 	"\bROLLBACK\x10\x06\x12\t\n" +
-	"\x05QUOTA\x10\a\"\xbc\x01\n" +
+	"\x05QUOTA\x10\a\"\xdd\x01\n" +
 	"\rEnrollRequest\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12\x19\n" +
 	"\bchain_id\x18\x02 \x01(\tR\achainId\x12\x1d\n" +
@@ -908,7 +919,9 @@ const file_collector_proto_rawDesc = "" +
 	"public_key\x18\x03 \x01(\fR\tpublicKey\x12\x14\n" +
 	"\x05proof\x18\x04 \x01(\fR\x05proof\x12/\n" +
 	"\x13certificate_request\x18\x05 \x01(\fR\x12certificateRequest\x12\x14\n" +
-	"\x05agent\x18\x06 \x01(\tR\x05agent\"?\n" +
+	"\x05agent\x18\x06 \x01(\tR\x05agent\x12\x1f\n" +
+	"\vkey_records\x18\a \x03(\fR\n" +
+	"keyRecords\"?\n" +
 	"\fRenewRequest\x12/\n" +
 	"\x13certificate_request\x18\x01 \x01(\fR\x12certificateRequest\"\xab\x01\n" +
 	"\n" +

@@ -54,8 +54,8 @@ func (c *credential) certificate() (tls.Certificate, error) {
 
 // ensure has a credential that is usable: the one that is kept, renewed when its
 // time has come, or a new one.
-func (s *Shipper) ensure(ctx context.Context) error {
-	now, chain := time.Now(), s.Chain.Head().Chain
+func (s *Shipper) ensure(ctx context.Context, source Source) error {
+	now, chain := time.Now(), source.Head().Chain
 	if s.credential == nil {
 		kept, err := readCredential(s.Dir)
 		if err != nil {
@@ -65,11 +65,11 @@ func (s *Shipper) ensure(ctx context.Context) error {
 	}
 	switch {
 	case !s.credential.usable(s.Address, chain, now):
-		return s.enrol(ctx, chain)
+		return s.enrol(ctx, source)
 	case now.After(s.credential.RenewAfter):
 		err := s.renew(ctx, chain)
 		if status.Code(err) == codes.Unauthenticated { // revoked, or issued by a collector that was made anew
-			return s.enrol(ctx, chain)
+			return s.enrol(ctx, source)
 		}
 		return err
 	}
@@ -77,7 +77,7 @@ func (s *Shipper) ensure(ctx context.Context) error {
 }
 
 // enrol asks for a first certificate with the enrolment token.
-func (s *Shipper) enrol(ctx context.Context, chain string) error {
+func (s *Shipper) enrol(ctx context.Context, source Source) error {
 	ctx, cancel := context.WithTimeout(ctx, s.answerWithin)
 	defer cancel()
 	token, err := s.Token()
@@ -89,13 +89,18 @@ func (s *Shipper) enrol(ctx context.Context, chain string) error {
 		return err
 	}
 	pub, proof := s.Chain.ProveEnrolment(request)
+	chain := source.Head().Chain
+	keys, err := source.KeyRecords()
+	if err != nil {
+		return err
+	}
 	conn, err := s.connect(nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
 	issued, err := api.NewEnrolmentClient(conn).Enroll(ctx, &api.EnrollRequest{
-		Token: strings.TrimSpace(string(token)), ChainId: chain, Agent: s.Agent, PublicKey: pub, Proof: proof, CertificateRequest: request,
+		Token: strings.TrimSpace(string(token)), ChainId: chain, Agent: s.Agent, PublicKey: pub, Proof: proof, CertificateRequest: request, KeyRecords: keys,
 	}, grpc.WaitForReady(false))
 	if err != nil {
 		return fmt.Errorf("enrol at the collector: %w", err)

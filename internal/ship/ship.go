@@ -38,6 +38,8 @@ type Source interface {
 	Head() journal.Head
 	// Range calls fn with every record from seq from on that was not pruned.
 	Range(ctx context.Context, from int64, fn func(seq int64, line []byte) error) error
+	// KeyRecords are those that introduce the chain's keys.
+	KeyRecords() (lines [][]byte, err error)
 }
 
 // Options are what a Shipper is made of. All are required but Observer.
@@ -117,7 +119,7 @@ func (s *Shipper) Run(ctx context.Context) {
 	pause.InitialInterval, pause.MaxInterval, pause.RandomizationFactor = firstPause, longestPause, 0.5
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := s.session(ctx, s.Chain.SetAcked, s.follow)
+		err := s.session(ctx, s.Chain, s.Chain.SetAcked, s.follow)
 		s.Observer.Connected(false)
 		if ctx.Err() != nil {
 			return
@@ -153,7 +155,7 @@ func (s *Shipper) follow(ctx context.Context, st *stream) error {
 func (s *Shipper) Drain(ctx context.Context, rest Source, keep func(document []byte) error) error {
 	s.shipping.Lock()
 	defer s.shipping.Unlock()
-	return s.session(ctx,
+	return s.session(ctx, rest,
 		func(_ context.Context, document []byte) error { return keep(document) },
 		func(ctx context.Context, st *stream) error { return st.finish(ctx, rest) })
 }

@@ -2,6 +2,7 @@ package ship_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -344,5 +345,39 @@ func expire(t *testing.T, dir string, due time.Time) {
 	}
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A chain whose key has changed before any collector knew it enrols, and is
+// shipped; so is what a sidecar that never reached one has left when it stops.
+func TestKeysChangeBeforeEnrolment(t *testing.T) {
+	s := newSite(t)
+	s.up()
+	dir := t.TempDir()
+	j := openJournal(t, dir)
+	write(t, j, 3)
+	if _, err := j.RotateKey(ed25519.NewKeyFromSeed([]byte("another key, of thirty-two bytes"))); err != nil {
+		t.Fatal(err)
+	}
+	write(t, j, 3)
+	w := newWatcher()
+	o := s.options(dir, j)
+	o.Observer = w
+	stop := run(t, ship.New(o))
+	w.until(t, "the ack", func() bool { return w.acked == j.Head().Seq })
+	stop()
+	if err := j.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	late := t.TempDir()
+	j = openJournal(t, late)
+	write(t, j, 3)
+	if err := j.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	drain(t, ship.New(s.options(late, j)), late)
+	if kept, err := s.store.Chain(t.Context(), tenant, j.Head().Chain); err != nil || !kept.CleanStop {
+		t.Errorf("the collector has %+v, %v", kept, err)
 	}
 }

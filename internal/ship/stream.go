@@ -77,9 +77,10 @@ type stream struct {
 // keeper keeps an ack that was verified, beside the journal.
 type keeper func(ctx context.Context, document []byte) error
 
-// session opens a stream, takes in what the collector has, and works.
-func (s *Shipper) session(ctx context.Context, keep keeper, work func(context.Context, *stream) error) (err error) {
-	if err := s.ensure(ctx); err != nil {
+// session opens a stream for what is in source, takes in what the collector has, and
+// works.
+func (s *Shipper) session(ctx context.Context, source Source, keep keeper, work func(context.Context, *stream) error) (err error) {
+	if err := s.ensure(ctx, source); err != nil {
 		return err
 	}
 	conn, err := s.connect(s.credential)

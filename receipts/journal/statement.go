@@ -1,10 +1,13 @@
 package journal
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"fmt"
 	"path/filepath"
 	"time"
+
+	"go.etcd.io/bbolt"
 
 	"github.com/signet-egress/signet/internal/durable"
 	"github.com/signet-egress/signet/receipts"
@@ -22,6 +25,26 @@ func (j *Journal) Heartbeat(now time.Time) []byte {
 func (j *Journal) ProveEnrolment(request []byte) (ed25519.PublicKey, []byte) {
 	_, sign := j.signedHead()
 	return publicOf(sign.key), receipts.SignEnrolment(sign.key, request)
+}
+
+// KeyRecords are the records that introduce the chain's keys: its genesis, and its
+// key changes.
+func (j *Journal) KeyRecords() ([][]byte, error) { return keyRecords(j.view) }
+
+// KeyRecords are those that introduce the chain's keys, as of a Journal.
+func (r *Reader) KeyRecords() ([][]byte, error) { return keyRecords(r.store.view) }
+
+func keyRecords(view func(func(*bbolt.Tx) error) error) (lines [][]byte, err error) {
+	err = view(func(tx *bbolt.Tx) error {
+		return tx.Bucket(keysBucket).ForEach(func(_, line []byte) error {
+			lines = append(lines, bytes.Clone(line))
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the chain's keys: %w", err)
+	}
+	return lines, nil
 }
 
 // SetAckedStopped keeps an acknowledgement beside the journal of a sidecar that

@@ -8,7 +8,9 @@ import (
 	"crypto/ed25519"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,11 +96,24 @@ func (s *Server) Enroll(ctx context.Context, r *api.EnrollRequest) (*api.Credent
 	if err != nil {
 		return nil, s.refuse(ctx, r, err)
 	}
-	if err := s.register(ctx, tenant, r, pub); err != nil {
+	keys, err := keysOf(r, pub)
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	if err := s.register(ctx, tenant, r, keys); err != nil {
 		return nil, err
 	}
+	credential, err := s.issue(ctx, pki.Identity{Tenant: tenant, Chain: r.GetChainId()}, request)
+	if err != nil {
+		return nil, err
+	}
+	// The token may have been revoked meanwhile, and then the chain's certificates,
+	// this one not among them.
+	if _, err := s.tenantOf(ctx, r.GetToken()); err != nil {
+		return nil, s.refuse(ctx, r, err)
+	}
 	s.Log.InfoContext(ctx, "chain enrolled", "tenant", tenant, "chain", r.GetChainId(), "agent", r.GetAgent())
-	return s.issue(ctx, pki.Identity{Tenant: tenant, Chain: r.GetChainId()}, request)
+	return credential, nil
 }
 
 // Renew implements api.EnrolmentServer.
@@ -111,7 +126,15 @@ func (s *Server) Renew(ctx context.Context, r *api.RenewRequest) (*api.Credentia
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	return s.issue(ctx, who, request)
+	credential, err := s.issue(ctx, who, request)
+	if err != nil {
+		return nil, err
+	}
+	// The chain's certificates may have been revoked meanwhile, this one not among them.
+	if _, err := s.Caller(ctx); err != nil {
+		return nil, err
+	}
+	return credential, nil
 }
 
 // tenantOf is the tenant that a token lets a sidecar enrol for.
@@ -184,6 +207,43 @@ func (*Server) check(r *api.EnrollRequest) (*x509.CertificateRequest, ed25519.Pu
 	return request, pub, err
 }
 
+// maxKeyRecords bounds what is verified for one request: a key a day, for years.
+const maxKeyRecords = 2000
+
+// keysOf are the keys that a request's records introduce, in the order of their use,
+// up to the one that has made its proof.
+func keysOf(r *api.EnrollRequest, pub ed25519.PublicKey) (keys []ed25519.PublicKey, _ error) {
+	lines := r.GetKeyRecords()
+	switch {
+	case len(lines) == 0:
+		return []ed25519.PublicKey{pub}, nil
+	case len(lines) > maxKeyRecords:
+		return nil, fmt.Errorf("key_records are %d; they are at most %d", len(lines), maxKeyRecords)
+	}
+	records := make([]receipts.Record, len(lines))
+	for i, line := range lines {
+		record, err := receipts.Decode(line)
+		if err != nil {
+			return nil, fmt.Errorf("key_records: %w", err)
+		}
+		if id := record.RecordHead().Chain.ID; id != r.GetChainId() {
+			return nil, fmt.Errorf("key_records: a record of chain %s", id)
+		}
+		records[i] = record
+	}
+	introduced, err := receipts.Introduced(records)
+	if err != nil {
+		return nil, fmt.Errorf("key_records: %w", err)
+	}
+	for i := range introduced {
+		keys = append(keys, introduced[i].PublicKey)
+	}
+	if !keys[len(keys)-1].Equal(pub) {
+		return nil, errors.New("key_records: they do not lead to public_key")
+	}
+	return keys, nil
+}
+
 func parseRequest(der []byte) (*x509.CertificateRequest, error) {
 	request, err := x509.ParseCertificateRequest(der)
 	if err != nil {
@@ -195,15 +255,16 @@ func parseRequest(der []byte) (*x509.CertificateRequest, error) {
 	return request, nil
 }
 
-// register makes the chain known, or finds that it is: with the key that it has
-// now, so that whoever holds a token alone cannot take a chain over.
-func (s *Server) register(ctx context.Context, tenant string, r *api.EnrollRequest, pub ed25519.PublicKey) error {
+// register makes the chain known, or finds that it is: with the key that is known
+// here, or one that this key has led to in records that are not shipped yet, so that
+// whoever holds a token alone cannot take a chain over.
+func (s *Server) register(ctx context.Context, tenant string, r *api.EnrollRequest, keys []ed25519.PublicKey) error {
 	known, err := s.Store.Chain(ctx, tenant, r.GetChainId())
-	if err == nil && pub.Equal(ed25519.PublicKey(known.PublicKey)) {
+	if err == nil && slices.ContainsFunc(keys, func(key ed25519.PublicKey) bool { return key.Equal(ed25519.PublicKey(known.PublicKey)) }) {
 		return nil
 	}
 	if errors.Is(err, store.ErrNotFound) {
-		err = s.Store.RegisterChain(ctx, tenant, store.Registration{ID: r.GetChainId(), Agent: r.GetAgent(), PublicKey: pub, At: s.Now()})
+		err = s.Store.RegisterChain(ctx, tenant, store.Registration{ID: r.GetChainId(), Agent: r.GetAgent(), PublicKey: keys[0], At: s.Now()})
 	} else if err == nil {
 		err = store.ErrExists
 	}

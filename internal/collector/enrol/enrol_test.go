@@ -379,3 +379,90 @@ func TestStoreDown(t *testing.T) {
 	}
 	d.refuses(request(t, chains.UUID(), newKey(t), secret), codes.Unavailable, "try again")
 }
+
+// A chain whose key has changed enrols all the same, be it known here or not: its
+// records show which key led to which.
+func TestEnrollAfterKeyChanges(t *testing.T) {
+	d := newDesk(t, nil)
+	c, other := chains.New("acme", "billing-agent", d.now), chains.New("acme", "billing-agent", d.now)
+	rotated := func() *api.EnrollRequest {
+		c.ChangeKey()
+		r := request(t, c.ID, c.Key, secret)
+		r.KeyRecords = c.Lines // which are its genesis and key changes
+		return r
+	}
+	for range 2 {
+		if _, err := d.Enroll(t.Context(), rotated()); err != nil {
+			t.Fatal(err)
+		}
+		kept, err := d.store.Chain(t.Context(), "acme", c.ID)
+		if first := c.FirstKey.Public().(ed25519.PublicKey); err != nil || !first.Equal(ed25519.PublicKey(kept.PublicKey)) {
+			t.Errorf("the chain is known by %s, %v", kept.KID, err)
+		}
+	}
+	for name, change := range map[string]func(r *api.EnrollRequest){
+		"no records":      func(r *api.EnrollRequest) { r.KeyRecords = nil },
+		"no key change":   func(r *api.EnrollRequest) { r.KeyRecords = r.KeyRecords[:1] },
+		"no genesis":      func(r *api.EnrollRequest) { r.KeyRecords = r.KeyRecords[1:] },
+		"another's chain": func(r *api.EnrollRequest) { r.KeyRecords = other.Lines },
+		"no record":       func(r *api.EnrollRequest) { r.KeyRecords = [][]byte{[]byte("{}")} },
+		"too many":        func(r *api.EnrollRequest) { r.KeyRecords = make([][]byte, 2001) },
+	} {
+		r := rotated()
+		change(r)
+		want := codes.InvalidArgument
+		if name == "no records" {
+			want = codes.AlreadyExists
+		}
+		if _, err := d.Enroll(t.Context(), r); status.Code(err) != want {
+			t.Errorf("%s: %v, want %s", name, err, want)
+		}
+	}
+}
+
+// meanwhile is a store in which something happens before a certificate is on record.
+type meanwhile struct {
+	store.Store
+	happens func()
+}
+
+func (m *meanwhile) AddCertificate(ctx context.Context, c store.Certificate) error {
+	m.happens()
+	return m.Store.AddCertificate(ctx, c)
+}
+
+// A certificate that is issued while the chain's are revoked is not handed out.
+func TestRevokedMeanwhile(t *testing.T) {
+	d := newDesk(t, nil)
+	chain, key := chains.UUID(), newKey(t)
+	credential, err := d.Enroll(t.Context(), request(t, chain, key, secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	who := d.issued(credential)
+	d.caller = func() (pki.Identity, error) {
+		if kept, err := d.store.Certificate(t.Context(), who.Tenant, who.Serial); err != nil || !kept.Revoked.IsZero() {
+			return pki.Identity{}, status.Error(codes.Unauthenticated, "revoked")
+		}
+		return who, nil
+	}
+	d.Store = &meanwhile{d.store, func() {
+		err := errors.Join(d.store.RevokeToken(t.Context(), "acme", secret, d.now), d.store.RevokeCertificates(t.Context(), "acme", chain, d.now))
+		if err != nil {
+			t.Error(err)
+		}
+	}}
+	der, _ := certificateRequest(t)
+	if _, err := d.Renew(t.Context(), &api.RenewRequest{CertificateRequest: der}); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("a renewal: %v", err)
+	}
+	d.token("another", store.ScopeEnroll)
+	d.Store = &meanwhile{d.store, func() {
+		if err := d.store.RevokeToken(t.Context(), "acme", "another", d.now); err != nil {
+			t.Error(err)
+		}
+	}}
+	if _, err := d.Enroll(t.Context(), request(t, chain, key, "another")); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("an enrolment: %v", err)
+	}
+}

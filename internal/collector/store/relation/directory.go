@@ -129,6 +129,11 @@ func (s *Store) RevokeCertificates(ctx context.Context, tenant, chain string, at
 		return store.ErrNotFound
 	}
 	return s.writing(ctx, tenant, "certificates of "+chain, func(tx Tx) error {
+		// One that is being added refers to the row: it is there when this has the lock,
+		// or comes after it.
+		if _, err := one(ctx, tx, scanChain, selectChain+s.Lock(), tenant, chain); err != nil {
+			return err
+		}
 		return updated(tx.Exec(ctx,
 			`UPDATE certificates SET revoked = COALESCE(revoked, $3) WHERE tenant = $1 AND chain_id = $2`,
 			tenant, chain, when(at)))
