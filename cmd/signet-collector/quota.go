@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -65,11 +64,7 @@ minutes when there is room.`,
 		if err := quota.Set(args[1]); err != nil {
 			return &unusableError{err}
 		}
-		err := kept.SetQuota(ctx, args[0], int64(quota))
-		if errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("there is no tenant %s; signet-collector tenant list names them", args[0])
-		}
-		return err
+		return tenantError(args[0], kept.SetQuota(ctx, args[0], int64(quota)))
 	})
 }
 

@@ -19,7 +19,7 @@ import (
 
 func newTenantCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "tenant", Short: "Tenants and their tokens"}
-	cmd.AddCommand(newTenantCreateCommand(), newTenantListCommand(), newTenantQuotaCommand(), newTenantTokenCommand(), newTenantRotateCommand(), newTenantRevokeCommand())
+	cmd.AddCommand(newTenantCreateCommand(), newTenantListCommand(), newTenantQuotaCommand(), newTenantTokenCommand(), newTenantTokensCommand(), newTenantRotateCommand(), newTenantRevokeCommand())
 	return cmd
 }
 
@@ -83,7 +83,7 @@ func newTenantRotateCommand() *cobra.Command {
 		}
 		i := slices.IndexFunc(tokens, func(t store.Token) bool { return t.ID == args[1] })
 		if i < 0 {
-			return fmt.Errorf("tenant %s has no token %s", args[0], args[1])
+			return noToken(args[0], args[1])
 		}
 		var lifetime time.Duration
 		if old := tokens[i]; !old.Expires.IsZero() {
@@ -99,8 +99,16 @@ func newTenantRotateCommand() *cobra.Command {
 func newTenantRevokeCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "revoke NAME TOKEN-ID", Short: "End a token, and the sessions that were begun with it", Args: cobra.ExactArgs(2)}
 	return withStore(cmd, func(ctx context.Context, kept store.Store, args []string) error {
-		return kept.RevokeToken(ctx, args[0], args[1], time.Now())
+		err := kept.RevokeToken(ctx, args[0], args[1], time.Now())
+		if errors.Is(err, store.ErrNotFound) {
+			return noToken(args[0], args[1])
+		}
+		return err
 	})
+}
+
+func noToken(tenant, id string) error {
+	return fmt.Errorf("tenant %s has no token %s; signet-collector tenant tokens %s names those that it has", tenant, id, tenant)
 }
 
 func parseScopes(names []string) ([]store.Scope, error) {
@@ -126,7 +134,7 @@ func printToken(ctx context.Context, cmd *cobra.Command, kept store.Store, tenan
 		t.Expires = t.Created.Add(lifetime)
 	}
 	if err := kept.AddToken(ctx, t); err != nil {
-		return err
+		return tenantError(tenant, err)
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "token %s of tenant %s, which is shown this once:\n", t.ID, tenant)
 	fmt.Fprintln(cmd.OutOrStdout(), text)
