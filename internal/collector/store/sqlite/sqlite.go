@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -33,6 +34,9 @@ type database struct {
 // Open opens the file, or makes it, and brings its tables up to date. One process
 // has it at a time; a second one waits for the lock of the file at each write.
 func Open(ctx context.Context, path string) (*relation.Store, error) {
+	if err := create(path); err != nil {
+		return nil, err
+	}
 	write, err := connect(path, 1, "&_txlock=immediate")
 	if err != nil {
 		return nil, err
@@ -45,6 +49,16 @@ func Open(ctx context.Context, path string) (*relation.Store, error) {
 		return nil, errors.Join(err, write.Close())
 	}
 	return &relation.Store{DB: &database{write: write, read: read}}, nil
+}
+
+// create makes the file where there is none, so that nobody but its owner reads what
+// agents did: SQLite would leave that to the umask. Its log gets the file's mode.
+func create(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", path, err)
+	}
+	return f.Close()
 }
 
 // connect opens a pool. synchronous(full) syncs the log at each commit: what was

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -22,4 +23,23 @@ func TestStore(t *testing.T) {
 		})
 		return s
 	})
+}
+
+// What agents did is not for whoever has an account on the machine.
+func TestFileIsItsOwners(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "collector.db")
+	s, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	for _, end := range []string{"", "-wal", "-shm"} {
+		info, err := os.Stat(path + end)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode() != 0o600 {
+			t.Errorf("%s is %s", info.Name(), info.Mode())
+		}
+	}
 }
