@@ -23,6 +23,7 @@ type budgets struct {
 	refused    limiter // of each address: attempts with tokens that are not valid
 	enrolments limiter // of all sidecars: far above what a fleet that restarts needs, and far below what guessing would
 	records    limiter // of each tenant
+	lines      limiter // seconds between lines of this replica's log about refusals of a chain for the same reason
 	beats      limiter // heartbeats of each chain: thirty times what a sidecar sends, since each is written down
 }
 
@@ -46,5 +47,6 @@ func newBudgets(o Options, shared *redis.Client) budgets {
 		requests: of("requests", 50, 200), refused: of("refused", 1, 30), enrolments: of("enrolments", 50, 500),
 		records: of("records", rate, max(burstSeconds*rate, ingest.DefaultBatchRecords)), // the least that is taken at once is a batch
 		beats:   of("beats", 1, 10),
+		lines:   budget.NewLocal(budget.Limit{PerSecond: 1, Burst: ingest.LineEvery}, time.Now),
 	}
 }

@@ -156,7 +156,7 @@ func (c *Collector) newGRPCServer(o Options, gate *access.Gate, limits budgets) 
 	}
 	s := ingest.NewServer(ingest.Options{
 		Store: o.Store, Key: o.Key, Log: o.Logger, Observer: c.metrics, Appended: c.sequencer.Appended,
-		Records: limits.records, Beats: limits.beats, Ending: c.ending, Limits: o.Limits,
+		Records: limits.records, Beats: limits.beats, Lines: limits.lines, Ending: c.ending, Limits: o.Limits,
 	})
 	server := grpc.NewServer(
 		grpc.Creds(ingest.Credentials(&tls.Config{

@@ -93,6 +93,7 @@ func testHostileBatches(t *testing.T, w *world) {
 	}
 	w.wantMetrics(`signet_ingest_refused_total{code="IDENTITY"} 2`, `signet_ingest_refused_total{code="INVALID"} 14`,
 		`signet_ingest_refused_total{code="TOO_LARGE"} 3`, "signet_ingest_gaps_total 1", `signet_alarms_total{kind="invalid"} 1`)
+	w.open(cert, c.ID).refused(api.Refusal_INVALID, []byte("{}")) // and comes back with it
 	if logged := strings.Count(w.logs(), "refused what a sidecar sent"); logged != 3 {
 		t.Errorf("%d lines in the log, want one a kind of refusal:\n%s", logged, w.logs())
 	}

@@ -28,8 +28,7 @@ type chain struct {
 	kept     int64              // seq of the verifier's state that is stored
 	pending  store.Batch        // what the verifier has accepted and is not stored
 
-	logged    map[api.Refusal_Code]bool // refusals are logged once a stream and code
-	overQuota bool                      // the alarm is raised, and nothing was stored since
+	overQuota bool // the alarm is raised, and nothing was stored since
 }
 
 // open finds the chain of a client certificate.
@@ -52,7 +51,7 @@ func (s *Server) open(ctx context.Context, who pki.Identity) (*chain, error) {
 	if err := s.Store.Heard(ctx, who.Tenant, who.Chain, time.Now()); err != nil {
 		return nil, s.unavailable(ctx, err)
 	}
-	return &chain{server: s, who: who, known: known, opened: known.Head.Seq, pinned: pinned, logged: make(map[api.Refusal_Code]bool)}, nil
+	return &chain{server: s, who: who, known: known, opened: known.Head.Seq, pinned: pinned}, nil
 }
 
 // state is the answer to Hello.

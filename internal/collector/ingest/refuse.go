@@ -11,12 +11,16 @@ import (
 	"github.com/signet-egress/signet/receipts"
 )
 
-// refuse is a refusal of the message at hand. It is counted, and logged once a
-// stream and code, since a sidecar that sends one bad batch sends it again.
+// LineEvery is how many seconds there are between two lines of the log about what is
+// refused of a chain for the same reason.
+const LineEvery = 3600
+
+// refuse is a refusal of the message at hand. It is counted, and logged once in a
+// while, since a sidecar that sends one bad batch sends it again, and comes back
+// with it.
 func (c *chain) refuse(ctx context.Context, code api.Refusal_Code, seq int64, why error) *api.ShipResponse {
 	c.server.Observer.Refused(code.String())
-	if !c.logged[code] {
-		c.logged[code] = true
+	if c.server.Lines.Take(ctx, c.who.Tenant+"/"+c.who.Chain+" "+code.String(), LineEvery) == 0 {
 		c.server.Log.WarnContext(ctx, "refused what a sidecar sent", "tenant", c.who.Tenant, "chain", c.who.Chain,
 			"code", code.String(), "seq", seq, "error", why)
 	}

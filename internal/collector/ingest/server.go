@@ -37,6 +37,7 @@ type Options struct {
 	Appended func(tenant string) // called after each commit: the log has something to take in
 	Records  Budget              // of each tenant; it holds a batch at least
 	Beats    Budget              // heartbeats of each chain
+	Lines    Budget              // seconds of silence in the log, for each chain and reason; it holds LineEvery
 	Ending   <-chan struct{}     // closed when streams are to end behind the message at hand
 	Limits   Limits              // zero members are the defaults
 }
