@@ -68,7 +68,6 @@ type Collector struct {
 // New binds the listeners. On an error nothing stays open but the store, which is
 // the caller's.
 func New(ctx context.Context, o Options) (_ *Collector, err error) {
-	signer := merkle.NewSigner(o.LogName, o.Key)
 	measured := metrics.NewCollector(o.Build)
 	shared := newRedis(ctx, o, measured)
 	if shared != nil {
@@ -80,8 +79,8 @@ func New(ctx context.Context, o Options) (_ *Collector, err error) {
 	}
 	limits := newBudgets(o, shared)
 	gate := access.NewGate(o.Store, time.Now, limits.requests, limits.refused)
-	sequencer := merkle.NewSequencer(o.Store, signer, measured, o.Logger)
-	handler, err := httpHandler(o, gate, newCache(o, shared, measured), signer, sequencer, measured)
+	sequencer := merkle.NewSequencer(o.Store, merkle.NewSigner(o.LogName, o.Key), measured, o.Logger)
+	handler, err := httpHandler(o, gate, newCache(o, shared, measured), sequencer, measured)
 	if err != nil {
 		return nil, err
 	}
@@ -219,8 +218,8 @@ func (c *Collector) stop(ctx context.Context) {
 	defer stopping.Wait()
 	for _, s := range c.sites() {
 		stopping.Go(func() {
-			if err := s.server.Shutdown(ctx); err != nil {
-				c.log.WarnContext(ctx, "stopping HTTP", "error", err)
+			if err := s.server.Shutdown(ctx); err != nil { // an export, which may take hours
+				c.log.WarnContext(ctx, "stopping HTTP", "error", errors.Join(err, s.server.Close()))
 			}
 		})
 	}

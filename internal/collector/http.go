@@ -23,12 +23,12 @@ import (
 )
 
 // httpHandler is what is served to people and their programs: API, pages, health.
-func httpHandler(o Options, gate *access.Gate, cached *cache.Store, signer *merkle.Signer, sequencer *merkle.Sequencer, measured *metrics.Collector) (http.Handler, error) {
+func httpHandler(o Options, gate *access.Gate, cached *cache.Store, sequencer *merkle.Sequencer, measured *metrics.Collector) (http.Handler, error) {
 	pub, ok := o.Key.Public().(ed25519.PublicKey)
 	if !ok {
 		return nil, errors.New("the signing key is not an Ed25519 key")
 	}
-	prover := merkle.Prover{Store: o.Store}
+	prover, signer := merkle.Prover{Store: o.Store}, merkle.NewSigner(o.LogName, o.Key)
 	exporter := &audit.Exporter{Store: o.Store, Sequencer: sequencer, Prover: prover, Key: o.Key, Build: o.Build, Now: time.Now}
 	api := httpapi.New(httpapi.Config{
 		Store: cached, Prover: prover, Exporter: exporter, Gate: gate, Key: pub, LogKey: signer.VerifierKey,
