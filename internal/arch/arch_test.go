@@ -1,5 +1,6 @@
 // Package arch holds the import graph against the floor plan: a wrong arrow, an
-// unplanned package and a planned one that does not exist each fail its tests.
+// unplanned package, and an arrow or a package of the plan that does not exist, each
+// fail its tests.
 package arch
 
 import (
@@ -28,7 +29,10 @@ func TestImportsFollowThePlan(t *testing.T) {
 		may := slices.Concat(room.own, room.modules)
 		check(t, folder, "", pkg.Imports, may, room.outside)
 		mayTest := slices.Concat(may, room.tests, everyTest, []string{folder})
-		check(t, folder, "the tests of ", slices.Concat(pkg.TestImports, pkg.XTestImports), mayTest, nil)
+		tests := slices.Concat(pkg.TestImports, pkg.XTestImports)
+		check(t, folder, "the tests of ", tests, mayTest, nil)
+		unused(t, folder, "", pkg.Imports, may)
+		unused(t, folder, "the tests of ", tests, room.tests)
 	}
 	for folder := range plan {
 		if packages[folder] == nil {
@@ -42,6 +46,17 @@ func check(t *testing.T, folder, who string, imports, may, outside []string) {
 	for _, path := range imports {
 		if wrongArrow(path, may, outside) {
 			t.Errorf("%s%s may not import %s", who, folder, path)
+		}
+	}
+}
+
+// unused wants every arrow of the plan to be there: one that nobody needs only lets
+// a wrong import by.
+func unused(t *testing.T, folder, who string, imports, may []string) {
+	t.Helper()
+	for _, root := range may {
+		if !slices.ContainsFunc(imports, func(path string) bool { return path == module+"/"+root || under(path, []string{root}) }) {
+			t.Errorf("%s%s may import %s and does not: take the arrow out of internal/arch/plan_test.go", who, folder, root)
 		}
 	}
 }
@@ -80,9 +95,11 @@ func standard(path string) bool {
 // result depends on.
 func load(t *testing.T) map[string]*build.Package {
 	t.Helper()
+	linux := build.Default
+	linux.GOOS = "linux" // the same arrows wherever this runs
 	packages := map[string]*build.Package{}
 	walk(t, func(root, folder string) {
-		pkg, err := build.ImportDir(filepath.Join(root, folder), 0)
+		pkg, err := linux.ImportDir(filepath.Join(root, folder), 0)
 		if errors.As(err, new(*build.NoGoError)) {
 			return
 		}

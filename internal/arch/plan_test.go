@@ -22,7 +22,7 @@ var plan = map[string]room{
 			"internal/testkit/peers", // the demo is made of the test peers
 		},
 		modules: []string{"github.com/google/uuid", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "golang.org/x/mod/sumdb", "golang.org/x/sys/unix", "golang.org/x/term", "golang.org/x/tools/txtar"},
-		tests:   []string{"go.yaml.in/yaml/v3", "go.etcd.io/bbolt"},
+		tests:   []string{"go.yaml.in/yaml/v3"},
 	},
 	"cmd/signet-collector": {
 		own:     []string{"internal/collector", "internal/collector/enrol", "internal/collector/pki", "internal/collector/redis", "internal/collector/store", "internal/lifecycle"},
@@ -34,7 +34,6 @@ var plan = map[string]room{
 			"invariants/facts", "proxy", "proxy/mitm", "repair", "repair/openai", "receipts", "receipts/journal", "resolver",
 		},
 		modules: []string{"github.com/fsnotify/fsnotify", "golang.org/x/sync"},
-		tests:   []string{"github.com/coder/websocket", "go.etcd.io/bbolt", "golang.org/x/net/http2", "golang.org/x/sync"},
 	},
 
 	"internal/ship": {
@@ -92,7 +91,7 @@ var plan = map[string]room{
 		outside: []string{"net", "net/http"},
 	},
 	"resolver": {
-		modules: []string{"github.com/miekg/dns", "golang.org/x/sync"},
+		modules: []string{"github.com/miekg/dns"},
 	},
 	"resolver/internal/gen": {outside: []string{"net", "net/http"}},
 	"receipts": {
@@ -116,7 +115,7 @@ var plan = map[string]room{
 	},
 	"receipts/journal": {
 		own:     []string{"internal/boltfile", "internal/durable", "internal/keyfile", "receipts", "receipts/checkpoint"},
-		modules: []string{"github.com/google/uuid", "go.etcd.io/bbolt", "golang.org/x/sys/unix"},
+		modules: []string{"github.com/google/uuid", "go.etcd.io/bbolt"},
 		outside: []string{"net", "net/http"},
 	},
 
@@ -222,7 +221,7 @@ var plan = map[string]room{
 	"internal/collector/store/postgres": {
 		own:     []string{"internal/collector/store", "internal/collector/store/relation"},
 		modules: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"},
-		tests:   []string{"github.com/google/uuid", "internal/collector/store/storetest", "internal/testkit/chains", "receipts"},
+		tests:   []string{"internal/collector/store/storetest", "internal/testkit/chains", "receipts"},
 	},
 	"internal/collector/store/storetest": {own: []string{"internal/collector/store", "internal/testkit/chains", "receipts"}},
 
