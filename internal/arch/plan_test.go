@@ -144,7 +144,7 @@ var plan = map[string]room{
 			"internal/collector/pki", "internal/collector/redis", "internal/collector/store", "internal/collector/store/postgres", "internal/collector/store/sqlite", "internal/collector/web", "internal/keyfile", "internal/metrics",
 		},
 		modules: []string{"golang.org/x/sync", "google.golang.org/grpc"},
-		tests:   []string{"github.com/klauspost/compress/zstd", "github.com/redis/go-redis/v9", "internal/collector/download", "internal/testkit/chains", "internal/testkit/stores", "receipts"},
+		tests:   []string{"github.com/klauspost/compress/zstd", "github.com/redis/go-redis/v9", "golang.org/x/net/http2", "internal/collector/download", "internal/testkit/chains", "internal/testkit/stores", "receipts"},
 	},
 	"internal/collector/ingest": {
 		own:     []string{"internal/api", "internal/collector/pki", "internal/collector/store", "receipts"},

@@ -165,7 +165,7 @@ func (c *Collector) newGRPCServer(o Options, gate *access.Gate, limits budgets) 
 		})),
 		grpc.MaxRecvMsgSize(s.Limits.MaxMessage()),
 		grpc.ChainStreamInterceptor(recoverStream(o.Logger, c.metrics)), grpc.ChainUnaryInterceptor(recoverCall(o.Logger, c.metrics)),
-		grpc.MaxConcurrentStreams(16), // a connection is one sidecar's
+		grpc.MaxConcurrentStreams(2), // a connection is one sidecar's, which has one stream; each may hold a message that is not whole yet
 		grpc.ConnectionTimeout(10*time.Second),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 5 * time.Minute, Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),

@@ -2,6 +2,7 @@ package collector_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -19,6 +21,7 @@ import (
 	"github.com/signet-egress/signet/internal/api"
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/internal/testkit/chains"
+	"github.com/signet-egress/signet/internal/testkit/stores"
 )
 
 // A stream begins with one Hello, and all else follows it: what comes out of turn
@@ -133,6 +136,39 @@ func TestUnreadAnswers(t *testing.T) {
 	s = w.open(cert, c.ID)
 	c.Exchanges(1)
 	s.acked(c.Head(), c.Lines[1:]...)
+}
+
+// What a connection may hold of messages that are not whole is bounded by its
+// streams, of which the server's first frame says how many there may be (RFC 9113,
+// section 6.5.2).
+func TestStreamsOfAConnection(t *testing.T) {
+	w := start(t, stores.SQLite(t))
+	conn, err := tls.Dial("tcp", w.collector.Addr().String(), &tls.Config{
+		MinVersion: tls.VersionTLS13, RootCAs: w.authority.Pool(), NextProtos: []string{"h2"},
+		Certificates: []tls.Certificate{w.enrol(chains.New("acme", "billing-agent", time.Now()))},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
+		t.Fatal(err)
+	}
+	framer := http2.NewFramer(conn, conn)
+	if err := framer.WriteSettings(); err != nil {
+		t.Fatal(err)
+	}
+	frame, err := framer.ReadFrame()
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings, ok := frame.(*http2.SettingsFrame)
+	if !ok {
+		t.Fatalf("the first frame is %v", frame)
+	}
+	if most, told := settings.Value(http2.SettingMaxConcurrentStreams); !told || most > 2 {
+		t.Errorf("a connection may have %d streams, told: %t", most, told)
+	}
 }
 
 // A client that goes away in mid-batch, wherever that is cut, leaves nothing of it,

@@ -22,7 +22,8 @@ $$;
 -- +goose StatementBegin
 DO $$
 BEGIN
-	IF NOT pg_has_role(current_user, 'signet_app', 'MEMBER') THEN
+	-- Who has made a role may not act in it by that alone, from PostgreSQL 16 on.
+	IF NOT pg_has_role(current_user, 'signet_app', CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END) THEN
 		EXECUTE format('GRANT signet_app TO %I', current_user);
 	END IF;
 	EXECUTE format('GRANT USAGE ON SCHEMA %I TO signet_app', current_schema());
