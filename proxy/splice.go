@@ -28,7 +28,6 @@ type splicing struct {
 	buffers  *buffers
 	moved    atomic.Int64 // unix nanoseconds of the last progress either way
 
-	closed atomic.Bool             // the agent has closed its side in order
 	ended  atomic.Bool             // the agent's bytes are no longer wanted
 	left   atomic.Pointer[leaving] // the side that has reset its connection; nil while both are there
 	broken atomic.Bool
@@ -129,9 +128,6 @@ func (s *splicing) relay(dst io.Writer, src io.Reader, limit int64, over func() 
 		switch {
 		case err == nil:
 		case errors.Is(err, io.EOF):
-			if src == io.Reader(s.agent) {
-				s.closed.Store(true)
-			}
 			return total
 		case s.broken.Load():
 			return total
@@ -240,13 +236,13 @@ func (s *splicing) hasLeft(err error) bool {
 // pass for done: a record of TLS.
 const lastWords = 16 << 10
 
-// hearOut reads the side that remains to its end, if that is near. Where the agent
-// had closed in order before, a reset of the upstream's is as good an end: a server
-// that closes with the agent's goodbye unread resets too.
+// hearOut reads the side that remains to its end, if that is near. A reset is as
+// good an end: two that close at once, each with the other's goodbye unread, reset
+// both, and nobody is left who was not done.
 func (s *splicing) hearOut(gone *leaving) {
 	_ = gone.remains.SetReadDeadline(time.Now().Add(s.patience))
 	_, err := io.CopyN(io.Discard, gone.remains, lastWords)
-	if errors.Is(err, io.EOF) || s.closed.Load() && errors.Is(err, syscall.ECONNRESET) {
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
 		return
 	}
 	s.cut(gone.cause)

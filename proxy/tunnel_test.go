@@ -217,6 +217,7 @@ func TestTunnelReset(t *testing.T) {
 	}{
 		"and the other is done":        {(*net.TCPConn).Close, receipts.Forwarded, time.Hour},
 		"and the other says goodbye":   {sayGoodbye, receipts.Forwarded, time.Hour},
+		"and the other does so too":    {reset, receipts.Forwarded, time.Hour},
 		"and the other has much more":  {sayMuch, receipts.Failed, time.Hour},
 		"and the other waits for more": {saysNothing, receipts.Failed, time.Nanosecond},
 	} {
@@ -232,8 +233,7 @@ func TestTunnelReset(t *testing.T) {
 					reason = "ok"
 				}
 				defer func() { _ = remains.Close() }()
-				must(t, gone.SetLinger(0))
-				must(t, gone.Close())
+				must(t, reset(gone))
 				must(t, c.remains(remains))
 				if r := b.only(); r.Outcome != c.outcome || r.Policy.Reason != reason {
 					t.Errorf("%s %s, want %s %s", r.Outcome, r.Policy.Reason, c.outcome, reason)
@@ -254,12 +254,13 @@ func TestTunnelEndsInMutualReset(t *testing.T) {
 	for range 3 {
 		_, _ = io.WriteString(upstream, "goodbye")
 	}
-	must(t, upstream.SetLinger(0))
-	must(t, upstream.Close())
+	must(t, reset(upstream))
 	if r := b.only(); r.Outcome != receipts.Forwarded || r.Policy.Reason != "ok" {
 		t.Errorf("%s %s", r.Outcome, r.Policy.Reason)
 	}
 }
+
+func reset(c *net.TCPConn) error { return errors.Join(c.SetLinger(0), c.Close()) }
 
 func sayGoodbye(c *net.TCPConn) error {
 	_, err := io.WriteString(c, "goodbye")
