@@ -27,6 +27,25 @@ func command(t *testing.T, args ...string) (stdout, stderr string, err error) {
 	return out.String(), errs.String(), err
 }
 
+// transcript is what an operator sees who runs commands on one data directory.
+type transcript struct {
+	t    *testing.T
+	data string
+	strings.Builder
+}
+
+// show runs a command, takes down what it prints, and returns its output.
+func (s *transcript) show(args ...string) string {
+	s.t.Helper()
+	stdout, stderr, err := command(s.t, append(args, "--data", s.data)...)
+	fmt.Fprintf(s, "$ signet-collector %s\n%s%s", strings.Join(args, " "), stdout, stderr)
+	if err != nil {
+		fmt.Fprintln(s, "signet-collector:", err)
+	}
+	s.WriteByte('\n')
+	return stdout
+}
+
 // A tenant from its creation to a token that replaced another.
 func TestTenants(t *testing.T) {
 	data := t.TempDir()

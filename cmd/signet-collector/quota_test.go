@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -17,27 +16,18 @@ import (
 // What tenants keep and may keep, as an operator sets and sees it.
 func TestQuota(t *testing.T) {
 	data := t.TempDir()
-	var all strings.Builder
-	show := func(args ...string) {
-		t.Helper()
-		stdout, stderr, err := command(t, append(args, "--data", data)...)
-		fmt.Fprintf(&all, "$ signet-collector %s\n%s%s", strings.Join(args, " "), stdout, stderr)
-		if err != nil {
-			fmt.Fprintln(&all, "signet-collector:", err)
-		}
-		all.WriteByte('\n')
-	}
-	show("tenant", "create", "acme", "--quota", "10GiB")
-	show("tenant", "create", "beta")
-	show("tenant", "create", "gamma", "--quota", "1.5TB")
+	all := &transcript{t: t, data: data}
+	all.show("tenant", "create", "acme", "--quota", "10GiB")
+	all.show("tenant", "create", "beta")
+	all.show("tenant", "create", "gamma", "--quota", "1.5TB")
 	enrolled(t, data, "01a21a8c-09f8-7469-ac93-702500ea7d1a")
 	keep(t, data, 123_456)
-	show("tenant", "list")
-	show("tenant", "quota", "beta", "250kB")
-	show("tenant", "quota", "gamma", "none")
-	show("tenant", "quota", "nobody", "1GB")
-	show("tenant", "quota", "beta", "a lot")
-	show("tenant", "list", "--json")
+	all.show("tenant", "list")
+	all.show("tenant", "quota", "beta", "250kB")
+	all.show("tenant", "quota", "gamma", "none")
+	all.show("tenant", "quota", "nobody", "1GB")
+	all.show("tenant", "quota", "beta", "a lot")
+	all.show("tenant", "list", "--json")
 	created := regexp.MustCompile(`2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
 	goldenfile.Compare(t, "quota.golden", created.ReplaceAllString(all.String(), "2026-11-23T03:04:05Z"))
 }

@@ -156,11 +156,7 @@ func TestRecoveredChainsAreShippedAnew(t *testing.T) {
 	write(t, j, 3)
 	s := newSite(t)
 	s.up()
-	w := newWatcher()
-	o := s.options(dir, j)
-	o.Observer = w
-	run(t, ship.New(o))
-	w.until(t, "the ack", func() bool { return w.acked == j.Head().Seq })
+	s.shipAll(dir, j)
 	if _, err := s.store.Record(t.Context(), tenant, j.Head().Chain, lost[0].First); err == nil {
 		t.Error("a lost record is stored")
 	}

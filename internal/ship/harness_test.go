@@ -126,6 +126,17 @@ func (s *site) options(dir string, j *journal.Journal) ship.Options {
 	}
 }
 
+// shipAll has a shipper send what the journal has, until it is acknowledged.
+func (s *site) shipAll(dir string, j *journal.Journal) {
+	s.t.Helper()
+	w := newWatcher()
+	o := s.options(dir, j)
+	o.Observer = w
+	stop := run(s.t, ship.New(o))
+	w.until(s.t, "the ack", func() bool { return w.acked == j.Head().Seq })
+	stop()
+}
+
 var signingKey = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 
 func openJournal(t *testing.T, dir string) *journal.Journal {

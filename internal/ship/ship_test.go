@@ -123,12 +123,7 @@ func TestDrainHearsOfOlderAcks(t *testing.T) {
 	s.up()
 	dir := t.TempDir()
 	j := openJournal(t, dir)
-	w := newWatcher()
-	o := s.options(dir, j)
-	o.Observer = w
-	stop := run(t, ship.New(o))
-	w.until(t, "the ack", func() bool { return w.acked == j.Head().Seq })
-	stop()
+	s.shipAll(dir, j)
 	if err := errors.Join(j.Close(t.Context()), os.Remove(filepath.Join(dir, "ack.json"))); err != nil {
 		t.Fatal(err)
 	}
@@ -172,12 +167,7 @@ func TestRollbackIsFound(t *testing.T) {
 	}
 	j = openJournal(t, dir)
 	write(t, j, 5)
-	w := newWatcher()
-	o := s.options(dir, j)
-	o.Observer = w
-	stop := run(t, ship.New(o))
-	w.until(t, "the ack", func() bool { return w.acked == j.Head().Seq })
-	stop()
+	s.shipAll(dir, j)
 	if err := j.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -186,8 +176,8 @@ func TestRollbackIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	j = openJournal(t, old)
-	w = newWatcher()
-	o = s.options(old, j)
+	w := newWatcher()
+	o := s.options(old, j)
 	o.Observer = w
 	run(t, ship.New(o))
 	w.until(t, "the rollback", func() bool { return w.failed["rollback"] > 0 })
@@ -360,12 +350,7 @@ func TestKeysChangeBeforeEnrolment(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, j, 3)
-	w := newWatcher()
-	o := s.options(dir, j)
-	o.Observer = w
-	stop := run(t, ship.New(o))
-	w.until(t, "the ack", func() bool { return w.acked == j.Head().Seq })
-	stop()
+	s.shipAll(dir, j)
 	if err := j.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
