@@ -173,6 +173,15 @@ func TestReloadUnderLoad(t *testing.T) {
 	versions := []string{first.PolicyVersion}
 
 	all := startAskers(t, car)
+	one := car.client(plain)
+	defer one.CloseIdleConnections()
+	// Versions follow each other faster than the clients ask; each is to decide something.
+	use := func() {
+		t.Helper()
+		_, err := askOnce(t.Context(), one, plain.url(s, "/small"))
+		must(t, err)
+	}
+	use()
 	for generation := range rounds {
 		s.replacePolicy(manyRules(1001+2*generation, rules))
 		before := all.ended()
@@ -184,6 +193,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		if done.Cut != 0 {
 			t.Errorf("%d tunnels cut, that the new policy allows", done.Cut)
 		}
+		use()
 
 		s.replacePolicy(manyRules(1002+2*generation, rules))
 		line, err := car.Line(t.Context(), func(line string) bool {
@@ -193,6 +203,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		var noticed reloaded
 		must(t, json.Unmarshal([]byte(line), &noticed))
 		versions = append(versions, noticed.PolicyVersion)
+		use()
 	}
 	all.end()
 	car.stop()
