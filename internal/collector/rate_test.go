@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/signet-egress/signet/internal/api"
+	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/internal/testkit/chains"
 	"github.com/signet-egress/signet/internal/testkit/peers"
 	"github.com/signet-egress/signet/internal/testkit/stores"
@@ -17,6 +18,7 @@ var (
 	rateSeconds = flag.Int("collector.seconds", 1, "how long TestRate sends for")
 	rateSenders = flag.Int("collector.sidecars", 8, "how many sidecars send in TestRate")
 	rateBatch   = flag.Int("collector.batch", 250, "records in a batch of TestRate's")
+	rateSQLite  = flag.Bool("collector.sqlite", false, "have TestRate measure SQLite instead of PostgreSQL")
 	rateWanted  = flag.Int("collector.rate", 0, "records per second that TestRate must reach; 0: none")
 )
 
@@ -28,7 +30,7 @@ var (
 func TestRate(t *testing.T) {
 	sidecars, size := *rateSenders, *rateBatch
 	pg := &cluster
-	if *rateWanted > 0 && pg.Postgres != nil {
+	if *rateWanted > 0 && !*rateSQLite && pg.Postgres != nil {
 		durable, err := peers.StartPostgres(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -36,7 +38,13 @@ func TestRate(t *testing.T) {
 		defer durable.Close()
 		pg = &stores.Cluster{Postgres: durable}
 	}
-	w := start(t, open(t, pg.Database(t)))
+	var kept store.Store
+	if *rateSQLite {
+		kept = stores.SQLite(t)
+	} else {
+		kept = open(t, pg.Database(t))
+	}
+	w := start(t, kept)
 	records := max(*rateWanted*2, 2500) * *rateSeconds
 	senders := make([]*sender, sidecars)
 	for i := range senders {

@@ -19,11 +19,6 @@ func (*database) Insert(ctx context.Context, tx relation.Tx, tenant string, reco
 	if !ok {
 		return 0, fmt.Errorf("a transaction of another store: %T", tx)
 	}
-	statement, err := t.tx.PrepareContext(ctx, insertRecord)
-	if err != nil {
-		return 0, err
-	}
-	defer statement.Close()
 	var inserted int64
 	for i := range records {
 		r := &records[i]
@@ -35,7 +30,7 @@ func (*database) Insert(ctx context.Context, tx relation.Tx, tenant string, reco
 		if r.ReceiptID != "" {
 			receiptID = r.ReceiptID
 		}
-		result, err := statement.ExecContext(ctx, tenant, r.Chain, r.Seq, string(r.Type), r.TS.UnixMilli(), r.Received.UnixMilli(),
+		result, err := t.tx.ExecContext(ctx, insertRecord, tenant, r.Chain, r.Seq, string(r.Type), r.TS.UnixMilli(), r.Received.UnixMilli(),
 			hash, r.Line, r.CleanStop, receiptID, r.TraceID, r.Hop, r.Agent, r.Host, string(r.Outcome), r.Reason,
 			r.Count, r.VEX, r.FU, r.BytesUp, r.BytesDown, r.Internal)
 		if err != nil {
