@@ -42,18 +42,33 @@ func httpHandler(o Options, gate *access.Gate, cached *cache.Store, sequencer *m
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		if err := o.Store.Ping(r.Context()); err != nil {
+	for path, check := range map[string]func(context.Context) error{
+		"/healthz": func(context.Context) error { return nil },
+		"/readyz":  o.Store.Ping,
+	} {
+		mux.Handle("GET "+path, probe(check))
+		mux.HandleFunc(path, onlyGet)
+	}
+	mux.Handle("/v1/", api)
+	mux.Handle("/.well-known/", api)
+	mux.Handle("/", pages)
+	return mux, nil
+}
+
+// probe answers whether all is well.
+func probe(check func(context.Context) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := check(r.Context()); err != nil {
 			http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = w.Write([]byte("ok\n"))
 	})
-	mux.Handle("/v1/", api)
-	mux.Handle("/.well-known/", api)
-	mux.Handle("/", pages)
-	return mux, nil
+}
+
+func onlyGet(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Allow", "GET, HEAD")
+	http.Error(w, "a probe is asked by GET", http.StatusMethodNotAllowed)
 }
 
 // opsHandler is what is served to Prometheus.
@@ -104,8 +119,8 @@ func (s *site) serve() error {
 	return nil
 }
 
-// sealOf derives what sessions and cursors are sealed with from the key that all
-// replicas have.
+// sealOf derives what cursors and cached receipts are sealed with from the key that
+// all replicas have.
 func sealOf(key ed25519.PrivateKey) []byte {
 	mac := hmac.New(sha256.New, key.Seed())
 	mac.Write([]byte("signet collector seal"))

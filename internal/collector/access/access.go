@@ -73,12 +73,7 @@ func (g *Gate) Authenticate(ctx context.Context, secret string) (store.Token, er
 	if secret == "" || len(secret) > maxSecret {
 		return store.Token{}, ErrUnknown
 	}
-	return g.ByDigest(ctx, sha256.Sum256([]byte(secret)))
-}
-
-// ByDigest finds the token with the SHA-256 of its secret.
-func (g *Gate) ByDigest(ctx context.Context, digest [32]byte) (store.Token, error) {
-	t, err := g.tokens.TokenByDigest(ctx, digest)
+	t, err := g.tokens.TokenByDigest(ctx, sha256.Sum256([]byte(secret)))
 	if errors.Is(err, store.ErrNotFound) {
 		return store.Token{}, ErrUnknown
 	}

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -18,6 +19,7 @@ type Watched interface {
 	GapChains(ctx context.Context, tenant string, q store.SinceQuery) ([]store.Chain, error)
 	Raise(ctx context.Context, tenant string, a store.Alarm) (bool, error)
 	Maintain(ctx context.Context, now time.Time) error
+	SweepSessions(ctx context.Context, before time.Time) (int64, error)
 }
 
 const (
@@ -57,7 +59,7 @@ func (w *Watch) Run(ctx context.Context) {
 		now := time.Now()
 		if now.Sub(maintained) >= maintainEvery {
 			maintained = now
-			if err := w.store.Maintain(ctx, now); err != nil && ctx.Err() == nil {
+			if err := w.maintain(ctx, now); err != nil && ctx.Err() == nil {
 				w.log.WarnContext(ctx, "the store is not maintained", "error", err.Error())
 			}
 		}
@@ -70,6 +72,11 @@ func (w *Watch) Run(ctx context.Context) {
 		case <-ticker.C:
 		}
 	}
+}
+
+func (w *Watch) maintain(ctx context.Context, now time.Time) error {
+	_, err := w.store.SweepSessions(ctx, now.Add(-store.SessionIdle))
+	return errors.Join(err, w.store.Maintain(ctx, now))
 }
 
 // Look raises what is to be raised at a time.

@@ -19,6 +19,7 @@ import (
 // for concurrent use. A reader asks for what it needs by one of the parts.
 type Store interface {
 	Directory
+	Sessions
 	Chains
 	Records
 	Usage

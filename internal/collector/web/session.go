@@ -1,75 +1,126 @@
 package web
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hmac"
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/signet-egress/signet/internal/collector/access"
+	"github.com/signet-egress/signet/internal/collector/store"
 )
 
-// sessionLife is how long a login lasts; a working day, after which the token is
-// asked for again.
-const sessionLife = 12 * time.Hour
+// noteUse is how often the use of a session is written down: not with each page.
+const noteUse = time.Minute
 
-// sessions are kept by the browser: a cookie holds, sealed with AES-GCM, the
-// token's digest and when the session ends. Any replica can open it.
-type sessions struct{ seal cipher.AEAD }
-
-func newSessions(secret []byte) (*sessions, error) {
-	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte("signet session"))
-	block, err := aes.NewCipher(mac.Sum(nil))
-	if err != nil {
-		return nil, fmt.Errorf("make the session key: %w", err)
-	}
-	seal, err := cipher.NewGCM(block)
-	if err != nil {
-		return nil, fmt.Errorf("make the session key: %w", err)
-	}
-	return &sessions{seal}, nil
+// sessions are kept in the store, where every replica sees that one has ended. A
+// browser has the secret of its own, in a cookie, and the store no more than its
+// SHA-256.
+type sessions struct {
+	store store.Sessions
+	now   func() time.Time
 }
 
-func (s *sessions) begin(w http.ResponseWriter, r *http.Request, digest [32]byte, now time.Time) error {
-	nonce := make([]byte, s.seal.NonceSize())
-	if _, err := rand.Read(nonce); err != nil {
+// begin begins a session of a token, always a new one: a secret that somebody else
+// had the browser keep before is worth nothing after a login.
+func (s *sessions) begin(w http.ResponseWriter, r *http.Request, token store.Token) error {
+	if err := s.forget(r); err != nil {
 		return err
 	}
-	plain := binary.BigEndian.AppendUint64(digest[:], uint64(now.Add(sessionLife).Unix()))
-	value := base64.RawURLEncoding.EncodeToString(s.seal.Seal(nonce, nonce, plain, nil))
-	http.SetCookie(w, cookie(r, value, int(sessionLife/time.Second)))
+	secret := make([]byte, sha256.Size)
+	_, _ = rand.Read(secret) // never fails (crypto/rand)
+	now := s.now()
+	if err := s.store.BeginSession(r.Context(), store.Session{Digest: sha256.Sum256(secret), Token: token, Begun: now, Used: now}); err != nil {
+		return fmt.Errorf("begin a session: %w", err)
+	}
+	http.SetCookie(w, cookie(r, base64.RawURLEncoding.EncodeToString(secret), int(store.SessionLife/time.Second)))
 	return nil
 }
 
-// of is the digest of the token that a request's session was begun with.
-func (s *sessions) of(r *http.Request, now time.Time) (digest [32]byte, ok bool) {
+// token is what a request's session was begun with: access.ErrMissing without a
+// session, access.ErrEnded where it or the token is over.
+func (s *sessions) token(r *http.Request) (store.Token, error) {
+	digest, ok := digestOf(r)
+	if !ok {
+		return store.Token{}, access.ErrMissing
+	}
+	session, err := s.store.Session(r.Context(), digest)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.Token{}, access.ErrMissing
+	}
+	if err != nil {
+		return store.Token{}, fmt.Errorf("look a session up: %w", err)
+	}
+	now := s.now()
+	if !session.Valid(now) {
+		return store.Token{}, access.ErrEnded
+	}
+	if now.Sub(session.Used) < noteUse {
+		return session.Token, nil
+	}
+	return session.Token, s.store.UseSession(r.Context(), digest, now)
+}
+
+// end ends a request's session, and with everywhere all others of its token too.
+// The cookie goes once the store has let go of it.
+func (s *sessions) end(w http.ResponseWriter, r *http.Request, everywhere bool) error {
+	if everywhere {
+		if err := s.endAll(r); err != nil {
+			return err
+		}
+	}
+	if err := s.forget(r); err != nil {
+		return err
+	}
+	drop(w, r)
+	return nil
+}
+
+func (s *sessions) endAll(r *http.Request) error {
+	token, err := s.token(r)
+	if access.Refused(err) {
+		return nil // there is nobody whose sessions those would be
+	}
+	if err == nil {
+		err = s.store.EndSessions(r.Context(), token.Tenant, token.ID)
+	}
+	return err
+}
+
+// forget ends the session that a request has, if any.
+func (s *sessions) forget(r *http.Request) error {
+	digest, ok := digestOf(r)
+	if !ok {
+		return nil
+	}
+	if err := s.store.EndSession(context.WithoutCancel(r.Context()), digest); err != nil {
+		return fmt.Errorf("end a session: %w", err)
+	}
+	return nil
+}
+
+// digestOf is the digest of the secret in a request's cookie.
+func digestOf(r *http.Request) (digest [32]byte, ok bool) {
 	c, err := r.Cookie(cookieName(r))
 	if err != nil {
 		return digest, false
 	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(c.Value)
-	if err != nil || len(b) < s.seal.NonceSize() {
+	secret, err := base64.RawURLEncoding.Strict().DecodeString(c.Value)
+	if err != nil || len(secret) != sha256.Size {
 		return digest, false
 	}
-	plain, err := s.seal.Open(nil, b[:s.seal.NonceSize()], b[s.seal.NonceSize():], nil)
-	if err != nil || len(plain) != len(digest)+8 {
-		return digest, false
-	}
-	ends := time.Unix(int64(binary.BigEndian.Uint64(plain[len(digest):])), 0)
-	return [32]byte(plain), now.Before(ends)
+	return sha256.Sum256(secret), true
 }
 
-func (s *sessions) end(w http.ResponseWriter, r *http.Request) {
-	http.SetCookie(w, cookie(r, "", -1))
-}
+// drop has the browser forget its cookie.
+func drop(w http.ResponseWriter, r *http.Request) { http.SetCookie(w, cookie(r, "", -1)) }
 
 func cookie(r *http.Request, value string, maxAge int) *http.Cookie {
 	c := &http.Cookie{Name: cookieName(r), Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, Secure: true, SameSite: http.SameSiteStrictMode}

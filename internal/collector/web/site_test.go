@@ -48,10 +48,30 @@ func onEach(t *testing.T, test func(t *testing.T, s *site)) {
 
 func newSite(t *testing.T, kept store.Store) *site {
 	t.Helper()
+	s := &site{t: t, store: kept, now: began.Add(4 * time.Hour)}
+	s.serve(func() time.Time { return s.now })
+	for _, name := range []string{"acme", "other"} {
+		if err := kept.CreateTenant(t.Context(), store.Tenant{Name: name, Created: began}); err != nil {
+			t.Fatal(err)
+		}
+		s.token(name, name+"-token", store.Scopes()...)
+	}
+	return s
+}
+
+// replica is another collector with the same store and clock.
+func (s *site) replica() *site {
+	s.t.Helper()
+	r := &site{t: s.t, store: s.store}
+	r.serve(func() time.Time { return s.now })
+	return r
+}
+
+func (s *site) serve(now func() time.Time) {
+	t, kept := s.t, s.store
+	t.Helper()
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	signer := merkle.NewSigner("collector.example", key)
-	s := &site{t: t, store: kept, now: began.Add(4 * time.Hour)}
-	now := func() time.Time { return s.now }
 	s.sequencer = merkle.NewSequencer(kept, signer, metrics.NewCollector("v0.0.0-test"), slog.New(slog.DiscardHandler))
 	var err error
 	s.web, err = web.New(web.Config{
@@ -64,19 +84,14 @@ func newSite(t *testing.T, kept store.Store) *site {
 	}
 	s.server = httptest.NewServer(s.web)
 	t.Cleanup(s.server.Close)
-	for _, name := range []string{"acme", "other"} {
-		if err := kept.CreateTenant(t.Context(), store.Tenant{Name: name, Created: began}); err != nil {
-			t.Fatal(err)
-		}
-		s.token(name, name+"-token", store.Scopes()...)
-	}
-	return s
 }
+
+func digest(secret string) [32]byte { return sha256.Sum256([]byte(secret)) }
 
 func (s *site) token(tenant, secret string, scopes ...store.Scope) {
 	s.t.Helper()
 	err := s.store.AddToken(s.t.Context(), store.Token{
-		ID: chains.UUID(), Tenant: tenant, Digest: sha256.Sum256([]byte(secret)), Scopes: scopes, Created: began,
+		ID: chains.UUID(), Tenant: tenant, Digest: digest(secret), Scopes: scopes, Created: began,
 	})
 	if err != nil {
 		s.t.Fatal(err)

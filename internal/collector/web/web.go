@@ -27,6 +27,7 @@ var static embed.FS
 type Reader interface {
 	store.Records
 	store.Usage
+	store.Sessions
 	Stored(ctx context.Context, tenant string) (store.Stored, error)
 	Chain(ctx context.Context, tenant, id string) (store.Chain, error)
 	ListChains(ctx context.Context, tenant string, q store.ChainQuery) ([]store.Chain, error)
@@ -43,7 +44,7 @@ type Config struct {
 	Exporter *audit.Exporter
 	Gate     *access.Gate
 	LogKey   func(tenant string) (string, error) // verifier key of its checkpoints (C2SP signed-note)
-	Seal     []byte                              // secret that sessions are sealed with, the same for all replicas
+	Seal     []byte                              // secret that cursors are sealed with, the same for all replicas
 	Now      func() time.Time
 	Logger   *slog.Logger
 }
@@ -59,40 +60,14 @@ type Web struct {
 
 // New returns a Web.
 func New(c Config) (*Web, error) {
-	w := &Web{Config: c, cursors: cursor.NewSealer(c.Seal)}
-	var err error
-	if w.sessions, err = newSessions(c.Seal); err != nil {
+	parsed, err := parsePages()
+	if err != nil {
 		return nil, err
 	}
-	if w.pages, err = parsePages(); err != nil {
-		return nil, err
-	}
-	mux := http.NewServeMux()
-	// Each by its name: a file server lists directories, and fails on names that are
-	// no UTF-8.
-	for _, name := range []string{"style.css", "mark.svg"} {
-		mux.HandleFunc("GET /static/"+name, func(rw http.ResponseWriter, r *http.Request) {
-			http.ServeFileFS(rw, r, static, "static/"+name)
-		})
-	}
-	mux.HandleFunc("GET /login", w.loginPage)
-	mux.HandleFunc("POST /login", w.login)
-	mux.HandleFunc("POST /logout", w.logout)
-	mux.Handle("GET /{$}", w.page(store.ScopeReceiptsRead, w.overview))
-	mux.Handle("GET /receipts", w.page(store.ScopeReceiptsRead, w.receipts))
-	mux.Handle("GET /receipts/{id}", w.page(store.ScopeReceiptsRead, w.receipt))
-	mux.Handle("GET /traces/{id}", w.page(store.ScopeReceiptsRead, w.trace))
-	mux.Handle("GET /chains", w.page(store.ScopeReceiptsRead, w.chains))
-	mux.Handle("GET /chains/{id}", w.page(store.ScopeReceiptsRead, w.chain))
-	mux.Handle("GET /usage", w.page(store.ScopeReceiptsRead, w.usage))
-	mux.Handle("GET /export", w.page(store.ScopeExport, w.exportPage))
-	mux.Handle("POST /export", w.page(store.ScopeExport, w.export))
-	mux.HandleFunc("/", func(rw http.ResponseWriter, r *http.Request) {
-		w.fail(rw, r, nil, &failure{http.StatusNotFound, "There is no such page."})
-	})
+	w := &Web{Config: c, cursors: cursor.NewSealer(c.Seal), sessions: &sessions{c.Store, c.Now}, pages: parsed}
 	// Browsers say where a request comes from: one that changes something and comes
 	// from another site is refused.
-	w.handler = secured(http.NewCrossOriginProtection().Handler(mux))
+	w.handler = secured(http.NewCrossOriginProtection().Handler(w.routes()))
 	return w, nil
 }
 
@@ -122,7 +97,7 @@ func (w *Web) page(scope store.Scope, serve func(http.ResponseWriter, *visit) er
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		v, err := w.admit(r, scope)
 		if access.Refused(err) {
-			w.sessions.end(rw, r)
+			drop(rw, r)
 			http.Redirect(rw, r, "/login", http.StatusSeeOther)
 			return
 		}
@@ -136,23 +111,27 @@ func (w *Web) page(scope store.Scope, serve func(http.ResponseWriter, *visit) er
 }
 
 func (w *Web) admit(r *http.Request, scope store.Scope) (*visit, error) {
-	digest, ok := w.sessions.of(r, w.Now())
-	if !ok {
-		return nil, access.ErrMissing
-	}
-	// The token is looked up each time: one that is revoked ends its sessions.
-	token, err := w.Gate.ByDigest(r.Context(), digest)
+	// It is looked up each time: a token that is revoked ends its sessions.
+	token, err := w.sessions.token(r)
 	if err != nil {
 		return nil, err
 	}
 	v := &visit{Request: r, tenant: token.Tenant, token: token}
-	if wait, ok := w.Gate.Allow(r.Context(), token.ID); !ok {
-		return v, &failure{http.StatusTooManyRequests, "This token asks too often; try again in " + wait.Round(time.Second).String() + "."}
+	if err := w.allow(r, token.ID); err != nil {
+		return v, err
 	}
 	if !token.May(scope) {
 		return v, &failure{http.StatusForbidden, "This token lacks the scope " + string(scope) + "."}
 	}
 	return v, nil
+}
+
+// allow takes a request from the budget of a token.
+func (w *Web) allow(r *http.Request, tokenID string) error {
+	if wait, ok := w.Gate.Allow(r.Context(), tokenID); !ok {
+		return &failure{http.StatusTooManyRequests, "This token asks too often; try again in " + wait.Round(time.Second).String() + "."}
+	}
+	return nil
 }
 
 // fail shows what went wrong; a page that has begun is cut.
@@ -190,7 +169,9 @@ func (w *Web) login(rw http.ResponseWriter, r *http.Request) {
 		w.Logger.Warn("login refused", "remote", r.RemoteAddr, "error", err.Error())
 		err = w.pages.render(rw, http.StatusUnauthorized, "login", w.frame(nil, "Log in", "This token is not known, or has ended."))
 	case err == nil:
-		err = w.sessions.begin(rw, r, token.Digest, w.Now())
+		if err = w.allow(r, token.ID); err == nil {
+			err = w.sessions.begin(rw, r, token)
+		}
 		if err == nil {
 			http.Redirect(rw, r, "/", http.StatusSeeOther)
 		}
@@ -200,7 +181,13 @@ func (w *Web) login(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// logout ends the session, or with everywhere=1 all of its token's, for every
+// replica and for whoever has copied a cookie.
 func (w *Web) logout(rw http.ResponseWriter, r *http.Request) {
-	w.sessions.end(rw, r)
+	r.Body = http.MaxBytesReader(rw, r.Body, maxLogin)
+	if err := w.sessions.end(rw, r, r.PostFormValue("everywhere") != ""); err != nil {
+		w.fail(rw, r, nil, err)
+		return
+	}
 	http.Redirect(rw, r, "/login", http.StatusSeeOther)
 }

@@ -183,44 +183,6 @@ func testNobodySeesAnothersPages(t *testing.T, s *site) {
 	}
 }
 
-func TestSessionsEnd(t *testing.T) { onEach(t, testSessionsEnd) }
-
-func testSessionsEnd(t *testing.T, s *site) {
-	v := s.visitor(t)
-	if resp, body := v.post("/login", url.Values{"token": {"nobody"}}); resp.StatusCode != http.StatusUnauthorized || !strings.Contains(body, "not known") {
-		t.Errorf("a token that is not known: %s", resp.Status)
-	}
-	wantLogin := func(what string) {
-		t.Helper()
-		if resp, _ := v.get("/"); resp.StatusCode != http.StatusSeeOther {
-			t.Errorf("%s: %s", what, resp.Status)
-		}
-	}
-	v.login("acme-token")
-	if resp, _ := v.post("/logout", nil); resp.StatusCode != http.StatusSeeOther {
-		t.Errorf("logout: %s", resp.Status)
-	}
-	wantLogin("after a logout")
-	v.login("acme-token")
-	s.now = s.now.Add(13 * time.Hour)
-	wantLogin("after a working day")
-	v.login("acme-token")
-	tokens, err := s.store.Tokens(t.Context(), "acme")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.store.RevokeToken(t.Context(), "acme", tokens[0].ID, s.now); err != nil {
-		t.Fatal(err)
-	}
-	wantLogin("after the token was revoked")
-	base, err := url.Parse(s.server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v.client.Jar.SetCookies(base, []*http.Cookie{{Name: "signet-session", Value: strings.Repeat("A", 90)}})
-	wantLogin("with a cookie that was made up")
-}
-
 func TestFailedLoginsHaveABudget(t *testing.T) { onEach(t, testFailedLoginsHaveABudget) }
 
 func testFailedLoginsHaveABudget(t *testing.T, s *site) {

@@ -20,6 +20,7 @@ const Window = 300
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	tests := map[string]func(t *testing.T, s store.Store){
 		"directory":    testDirectory,
+		"sessions":     testSessions,
 		"certificates": testCertificates,
 		"registration": testRegistration,
 		"append":       testAppend,

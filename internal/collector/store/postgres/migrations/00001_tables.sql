@@ -1,5 +1,5 @@
--- docs/collector.md describes the tables. Everything but tenants and tokens, by
--- which a tenant is found, is under row-level security: the role signet_app, in
+-- docs/collector.md describes the tables. Everything but tenants, tokens and sessions,
+-- by which a tenant is found, is under row-level security: the role signet_app, in
 -- which the collector works, sees the rows of the tenant that the transaction
 -- names in signet.tenant, and without that none. FORCE holds the owner to it too.
 
@@ -46,6 +46,16 @@ CREATE TABLE tokens (
 	revoked  timestamptz
 );
 CREATE INDEX tokens_of_tenant ON tokens (tenant, created, token_id);
+
+CREATE TABLE sessions (
+	digest   bytea PRIMARY KEY CHECK (length(digest) = 32),
+	tenant   text COLLATE "C" NOT NULL REFERENCES tenants,
+	token_id text NOT NULL REFERENCES tokens,
+	begun    timestamptz NOT NULL,
+	used     timestamptz NOT NULL
+);
+CREATE INDEX sessions_of_token ON sessions (token_id, begun, digest);
+CREATE INDEX sessions_by_use ON sessions (used);
 
 CREATE TABLE chains (
 	tenant     text COLLATE "C" NOT NULL REFERENCES tenants,
@@ -296,7 +306,8 @@ $$;
 GRANT SELECT ON goose_db_version TO signet_app;
 
 -- Evidence is added, never changed: no UPDATE of records, and no DELETE but of
--- the log's queue.
+-- the log's queue and of sessions.
 GRANT SELECT, INSERT ON tenants, chain_keys, records, given_up, log_runs, forks TO signet_app;
 GRANT SELECT, INSERT, UPDATE ON tokens, chains, certificates, verifiers, rollups, storage, logs, log_tiles, alarms TO signet_app;
 GRANT SELECT, INSERT, DELETE ON log_queue TO signet_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sessions TO signet_app;

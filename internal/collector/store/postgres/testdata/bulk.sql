@@ -13,6 +13,9 @@ INSERT INTO storage SELECT tenant, 1, 0 FROM tenants;
 INSERT INTO tokens SELECT 'token-' || n, CASE WHEN n <= 1500 THEN 'acme' ELSE 'tenant-' || n % 1500 + 1 END, lpad('token-' || n, 32)::bytea, 'receipts.read', bulk_start() + n * interval '1 minute'
 	FROM generate_series(1, 3000) n;
 
+INSERT INTO sessions SELECT lpad('session-' || n, 32)::bytea, CASE WHEN n / 20 < 1500 THEN 'acme' ELSE 'tenant-' || (n / 20 + 1) % 1500 + 1 END, 'token-' || n / 20 + 1, bulk_start() + n * interval '1 minute', bulk_start() + n * interval '1 minute'
+	FROM generate_series(0, 3000 * 20 - 1) n;
+
 -- Most chains are of pods that are gone, for longer than records are kept.
 INSERT INTO chains (tenant, chain_id, agent, kid, public_key, registered, head_seq, head_hash, first_ts, head_ts, received, clean_stop, gap_since, last_sign)
 	SELECT 'acme', bulk_id('c', n), 'agent-' || n % 10, 'k', lpad('key', 32)::bytea, bulk_start(), current_setting('bulk.records')::bigint / 100, lpad('head', 32)::bytea,

@@ -18,6 +18,16 @@ CREATE TABLE tokens (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tokens_of_tenant ON tokens (tenant, created, token_id);
 
+CREATE TABLE sessions (
+	digest   BLOB PRIMARY KEY NOT NULL CHECK (length(digest) = 32),
+	tenant   TEXT NOT NULL REFERENCES tenants,
+	token_id TEXT NOT NULL REFERENCES tokens,
+	begun    INTEGER NOT NULL,
+	used     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_of_token ON sessions (token_id, begun, digest);
+CREATE INDEX sessions_by_use ON sessions (used);
+
 CREATE TABLE chains (
 	tenant     TEXT NOT NULL REFERENCES tenants,
 	chain_id   TEXT NOT NULL,

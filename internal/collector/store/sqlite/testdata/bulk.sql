@@ -10,6 +10,9 @@ INSERT INTO storage SELECT tenant, 1, 0 FROM tenants;
 INSERT INTO tokens SELECT 'token-' || n, CASE WHEN n <= 1500 THEN 'acme' ELSE 'tenant-' || (n % 1500 + 1) END, CAST(printf('%32s', 'token-' || n) AS BLOB), 'receipts.read', n, NULL, NULL
 	FROM series WHERE n BETWEEN 1 AND 3000;
 
+INSERT INTO sessions SELECT CAST(printf('%32s', 'session-' || n) AS BLOB), 'acme', 'token-' || (n / 20 + 1), start + n * 60000, start + n * 60000
+	FROM series, bulk WHERE n < 1500;
+
 INSERT INTO chains (tenant, chain_id, agent, kid, public_key, registered, head_seq, head_hash, first_ts, head_ts, received, clean_stop, gap_since, last_sign)
 	SELECT 'acme', printf('%08x-000c-7000-8000-000000000000', n), 'agent-' || (n % 10), 'k', CAST(printf('%32s', 'key') AS BLOB), start,
 		records / 100, CAST(printf('%32s', 'head') AS BLOB),
