@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 func TestEveryTargetIsMeasured(t *testing.T) {
 	testkit.BuildCollector(t)
 	o := &options{
-		rounds: 1, window: time.Millisecond, only: regexp.MustCompile(`-1$|new|bulk`), json: true,
+		rounds: 1, window: time.Millisecond, only: regexp.MustCompile(`-1$|new|bulk`), targets: regexp.MustCompile(""), json: true,
 		bin: filepath.Dir(testkit.BuildSignet(t)), dir: t.TempDir(), profile: t.TempDir(), progress: io.Discard,
 	}
 	var out bytes.Buffer

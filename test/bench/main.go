@@ -38,7 +38,8 @@ var roles = map[string]func(args []string) error{
 type options struct {
 	rounds   int
 	window   time.Duration
-	only     *regexp.Regexp
+	only     *regexp.Regexp // scenarios
+	targets  *regexp.Regexp // beside the reference
 	bin      string
 	dir      string
 	profile  string
@@ -85,6 +86,7 @@ func parse(args []string) (*options, error) {
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds; more for small differences")
 	flags.DurationVar(&o.window, "window", 350*time.Millisecond, "how long each measurement counts")
 	only := flags.String("only", "", "measure only the scenarios whose name matches this regular expression")
+	targets := flags.String("targets", "", "measure only the targets whose name matches this regular expression, and the reference")
 	flags.StringVar(&o.bin, "bin", "", "the directory of signet and signet-collector; they are built when it is not named")
 	flags.StringVar(&o.dir, "dir", "", "where data directories are made; the journal is as fast as this disk")
 	flags.StringVar(&o.profile, "profile", "", "leave signet's CPU and allocation profiles in this directory")
@@ -96,9 +98,10 @@ func parse(args []string) (*options, error) {
 	if o.rounds < 1 || o.window < 10*time.Millisecond || flags.NArg() > 0 {
 		return nil, errors.New("want at least 1 round, a window of at least 10ms and no arguments; see bench -h")
 	}
-	var err error
+	var err, targetsErr error
 	o.only, err = regexp.Compile(*only)
-	return o, err
+	o.targets, targetsErr = regexp.Compile(*targets)
+	return o, errors.Join(err, targetsErr)
 }
 
 func run(ctx context.Context, o *options, out io.Writer) error {
@@ -118,6 +121,11 @@ func run(ctx context.Context, o *options, out io.Writer) error {
 	return report.write(out)
 }
 
+// measures reports whether the target was asked for.
+func (o *options) measures(t *target) bool {
+	return t.name == referenceName || o.targets.MatchString(t.name)
+}
+
 // rounds has all targets take their turns, in another order in each round.
 func (r *rig) rounds(ctx context.Context, o *options) (*report, error) {
 	rep := newReport(r, o)
@@ -127,7 +135,7 @@ func (r *rig) rounds(ctx context.Context, o *options) (*report, error) {
 		for _, s := range kinds {
 			for i := range r.targets {
 				t := r.targets[(i+round)%len(r.targets)]
-				if !t.takes(s) {
+				if !t.takes(s) || !o.measures(t) {
 					continue
 				}
 				got, err := r.measure(ctx, t, s, o.window)
