@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +14,8 @@ import (
 
 // answerEnd sends an HTTP answer to the agent and holds back its end until the
 // receipt is durable: the last byte where a length is declared, the terminator
-// (last chunk, END_STREAM) where none is, the header where there is no body.
+// (last chunk, END_STREAM) where none is, the header where there is no body, and
+// all of an answer that came whole and is short.
 type answerEnd struct {
 	w  http.ResponseWriter
 	r  *http.Request
@@ -23,13 +25,18 @@ type answerEnd struct {
 	body    *movingBody    // what it reads; nil where nothing is sent on
 	begun   bool           // the final header is on its way
 	pending *http.Response // the header itself is held
-	last    []byte         // the held byte
+	last    []byte         // the held bytes: the last one, or the whole body behind a held header
 	trailer func() http.Header
 
 	mu    sync.Mutex // informational answers come on the transport's goroutine
 	early int        // how many have come
 	final bool
 }
+
+// heldWhole is the longest body, in bytes, that is held as a whole when it came as
+// one: there is nothing to stream, the agent gets all of it in one write, and an
+// answer instead of a cut where there is no receipt.
+const heldWhole = 4 << 10
 
 // maxInformational is the most 1xx answers before the final one. net/http has no
 // bound for those that are passed on.
@@ -114,19 +121,25 @@ func (e *answerEnd) linger() {
 // stream sends header and body, all but the held end. An *agentGoneError is the
 // agent's side, any other error the upstream's.
 func (e *answerEnd) stream(resp *http.Response, body io.Reader, buf []byte) error {
+	e.pending = resp
 	if bodyless(e.r.Method, resp) {
-		e.pending = resp
 		if resp.StatusCode == http.StatusNotModified {
 			return nil // a length is that of the 200 (RFC 9110, section 15.4.5); over h2 net/http would miss the body
 		}
 		return drain(body)
 	}
-	e.w.WriteHeader(resp.StatusCode)
-	e.begun = true
 	if resp.ContentLength < 0 {
 		return e.streamUnknown(body, buf)
 	}
 	return e.streamLength(body, buf, resp.ContentLength)
+}
+
+// begin sends the header, unless it has gone.
+func (e *answerEnd) begin() {
+	if e.pending != nil {
+		e.w.WriteHeader(e.pending.StatusCode)
+		e.pending, e.begun = nil, true
+	}
 }
 
 func bodyless(method string, resp *http.Response) bool {
@@ -139,18 +152,21 @@ func drain(body io.Reader) error {
 	return err
 }
 
-// streamLength holds the last of length bytes. The chunk before it is not
-// flushed here: that happens while the receipt is being committed.
+// streamLength holds the last of length bytes, or all of them where they are few
+// and come at once. The chunk before the last byte is not flushed here: that
+// happens while the receipt is being committed.
 func (e *answerEnd) streamLength(body io.Reader, buf []byte, length int64) error {
 	for {
 		n, err := body.Read(buf)
-		chunk := buf[:n]
 		length -= int64(n)
+		sent := n
 		if n > 0 && length == 0 {
-			e.last = []byte{chunk[n-1]}
-			chunk = chunk[:n-1]
+			if sent = n - 1; !e.begun && n <= heldWhole {
+				sent = 0
+			}
+			e.last = bytes.Clone(buf[sent:n])
 		}
-		if werr := e.write(chunk, length > 0); werr != nil {
+		if werr := e.write(buf[:sent], length > 0); werr != nil {
 			return werr
 		}
 		switch {
@@ -168,6 +184,7 @@ func (e *answerEnd) streamLength(body io.Reader, buf []byte, length int64) error
 // next. The terminator is the held end; an HTTP/1.0 agent, whose terminator is
 // the close, could not tell a cut from an end, so for it the last byte waits too.
 func (e *answerEnd) streamUnknown(body io.Reader, buf []byte) error {
+	e.begin()
 	if err := e.flushAgent(); err != nil {
 		return err
 	}
@@ -198,6 +215,7 @@ func (e *answerEnd) write(b []byte, flush bool) error {
 	if len(b) == 0 {
 		return nil
 	}
+	e.begin()
 	if _, err := e.w.Write(b); err != nil {
 		return &agentGoneError{err}
 	}
@@ -224,9 +242,7 @@ func (e *answerEnd) flush() {
 // release implements end. The rest goes out as the handler returns.
 func (e *answerEnd) release() {
 	e.linger()
-	if e.pending != nil {
-		e.w.WriteHeader(e.pending.StatusCode)
-	}
+	e.begin()
 	if len(e.last) > 0 {
 		_, _ = e.w.Write(e.last)
 	}
