@@ -238,8 +238,9 @@ const timeLayout = "2006-01-02T15:04:05.000Z"
 
 func appendTime(dst []byte, name string, t time.Time) []byte {
 	dst = append(appendName(dst, name), '"')
-	dst = t.UTC().AppendFormat(dst, timeLayout)
-	return append(dst, '"')
+	dst = t.UTC().AppendFormat(dst, time.RFC3339) // the one layout that is fast; it ends with Z
+	ms := t.Nanosecond() / int(time.Millisecond)
+	return append(dst[:len(dst)-1], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z', '"')
 }
 
 const hexDigits = "0123456789abcdef"

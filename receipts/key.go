@@ -54,14 +54,17 @@ func checkKey(pub ed25519.PublicKey) error {
 	return nil
 }
 
-// decodeExact decodes strict unpadded base64url of exactly n bytes. The length
-// of the text is checked too, because the decoder skips line breaks.
-func decodeExact(s string, n int) ([]byte, error) {
+// decodeExact decodes strict unpadded base64url of exactly n bytes.
+func decodeExact(s string, n int) ([]byte, error) { return appendExact(nil, s, n) }
+
+// appendExact appends what decodeExact returns. The length of the text is checked
+// too, because the decoder skips line breaks.
+func appendExact(dst []byte, s string, n int) ([]byte, error) {
 	if want := strict.EncodedLen(n); len(s) != want {
 		return nil, fmt.Errorf("%d characters, not the %d of %d bytes in unpadded base64url", len(s), want, n)
 	}
-	b, err := strict.DecodeString(s)
-	if err != nil || len(b) != n {
+	b, err := strict.AppendDecode(dst, []byte(s))
+	if err != nil || len(b) != len(dst)+n {
 		return nil, fmt.Errorf("not the unpadded base64url of %d bytes", n)
 	}
 	return b, nil

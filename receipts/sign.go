@@ -18,16 +18,20 @@ const keyDomain = "signet.key/1"
 // (ed25519.NewKeyFromSeed, x509.ParsePKCS8PrivateKey): a key with a public half
 // that is not its own would give itself away.
 func Sign(key ed25519.PrivateKey, t Type, core []byte) string {
-	return strict.EncodeToString(ed25519.Sign(key, signed(string(t), core)))
+	var room [2048]byte // most records have less
+	return strict.EncodeToString(ed25519.Sign(key, appendSigned(room[:0], string(t), core)))
 }
 
 // signed is what is signed: one prefix a type, so that no signature can be read
 // as one over something else.
 func signed(domain string, body []byte) []byte {
-	msg := make([]byte, 0, len(domain)+1+len(body))
-	msg = append(msg, domain...)
-	msg = append(msg, '\n')
-	return append(msg, body...)
+	return appendSigned(make([]byte, 0, len(domain)+1+len(body)), domain, body)
+}
+
+func appendSigned(dst []byte, domain string, body []byte) []byte {
+	dst = append(dst, domain...)
+	dst = append(dst, '\n')
+	return append(dst, body...)
 }
 
 // VerifySignature checks a signature as Sign makes it.

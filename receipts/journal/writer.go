@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -153,10 +154,20 @@ func (w *writer) link(rec receipts.Record, ts time.Time) {
 	e.core = receipts.AppendCore(e.core[:0], rec)
 	h.ReceiptHash = receipts.Hash(e.core)
 	if r != nil {
-		e.dropped = w.hops.put(r)
-		e.hop = appendHop(e.hop[:0], r)
+		w.noteHop(e, r)
 	}
 	w.head = Head{Chain: w.head.Chain, Seq: h.Chain.Seq, Hash: h.ReceiptHash, TS: ts}
+}
+
+// noteHop has the commit store the receipt's place in its trace. Of a trace that
+// has several receipts in the group only the newest place is stored.
+func (w *writer) noteHop(e *entry, r *receipts.Receipt) {
+	e.hop = appendHop(e.hop[:0], r)
+	e.dropped = w.hops.put(r)
+	if first := w.entries[0].record.RecordHead().Chain.Seq; e.dropped >= first {
+		before := &w.entries[e.dropped-first]
+		e.dropped, before.hop = before.dropped, before.hop[:0]
+	}
 }
 
 func (w *writer) nextEntry() *entry {
@@ -199,18 +210,10 @@ func (w *writer) transact(ops []*op) error {
 }
 
 func (w *writer) put(tx *bbolt.Tx, ops []*op) error {
-	intents := tx.Bucket(intentsBucket)
+	if err := w.putIntents(tx.Bucket(intentsBucket), ops); err != nil {
+		return err
+	}
 	for _, o := range ops {
-		if o.closed != "" {
-			if err := intents.Delete([]byte(o.closed)); err != nil {
-				return err
-			}
-		}
-		if o.kind == opBegin {
-			if err := intents.Put([]byte(o.id), o.draft); err != nil {
-				return err
-			}
-		}
 		if o.change != nil {
 			if err := o.change(tx); err != nil {
 				return err
@@ -220,8 +223,30 @@ func (w *writer) put(tx *bbolt.Tx, ops []*op) error {
 	if len(w.entries) == 0 {
 		return nil
 	}
+	return w.putRecords(tx)
+}
+
+func (w *writer) putIntents(intents *bbolt.Bucket, ops []*op) error {
+	c := intents.Cursor()
+	for _, o := range ops {
+		if o.closed != "" {
+			if err := removeKey(c, []byte(o.closed)); err != nil {
+				return err
+			}
+		}
+		if o.kind == opBegin {
+			if err := intents.Put([]byte(o.id), o.draft); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *writer) putRecords(tx *bbolt.Tx) error {
 	records, traces := tx.Bucket(recordsBucket), tx.Bucket(tracesBucket)
 	records.FillPercent, traces.FillPercent = fill, fill
+	c := traces.Cursor()
 	for i := range w.entries {
 		e := &w.entries[i]
 		key := seqKey(e.record.RecordHead().Chain.Seq)
@@ -241,12 +266,20 @@ func (w *writer) put(tx *bbolt.Tx, ops []*op) error {
 		}
 		if e.dropped != 0 {
 			old := seqKey(e.dropped)
-			if err := traces.Delete(old[:]); err != nil {
+			if err := removeKey(c, old[:]); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// removeKey deletes a key, if it is there. Bucket.Delete makes a cursor for each.
+func removeKey(c *bbolt.Cursor, key []byte) error {
+	if k, _ := c.Seek(key); !bytes.Equal(k, key) {
+		return nil
+	}
+	return c.Delete()
 }
 
 // settle tells everybody that the group is durable.
