@@ -16,7 +16,7 @@ var errFrozen = errors.New("the exchange is over")
 type digest struct {
 	mu     sync.Mutex
 	src    io.ReadCloser
-	hash   hash.Hash
+	hash   hash.Hash // nil while nothing has passed
 	n      int64
 	err    error // the first error of src, io.EOF apart
 	ended  bool  // src was read to its end
@@ -27,7 +27,7 @@ type digest struct {
 }
 
 func newDigest(src io.ReadCloser, limit int64, onRead func(n int)) *digest {
-	return &digest{src: src, hash: sha256.New(), limit: limit, onRead: onRead}
+	return &digest{src: src, limit: limit, onRead: onRead}
 }
 
 // Read implements io.Reader. It may block in src while it holds the lock only
@@ -43,8 +43,9 @@ func (d *digest) Read(b []byte) (int, error) {
 		d.err = errOverBytes
 		return 0, errOverBytes
 	}
-	d.hash.Write(b[:n])
-	d.n += int64(n)
+	if n > 0 {
+		d.add(b[:n])
+	}
 	switch {
 	case err == io.EOF:
 		d.ended = true
@@ -55,6 +56,14 @@ func (d *digest) Read(b []byte) (int, error) {
 		d.onRead(n)
 	}
 	return n, err
+}
+
+func (d *digest) add(b []byte) {
+	if d.hash == nil {
+		d.hash = sha256.New()
+	}
+	d.hash.Write(b)
+	d.n += int64(len(b))
 }
 
 // Close implements io.Closer.
@@ -81,11 +90,17 @@ func (d *digest) stop() {
 	d.frozen = true
 }
 
+// emptyDigest is the digest of no bytes, which most requests have.
+const emptyDigest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
 // freeze returns the digest and the size of what has passed.
 func (d *digest) freeze() (string, int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.frozen = true
+	if d.hash == nil {
+		return emptyDigest, 0
+	}
 	const prefix = "sha256:"
 	var text [len(prefix) + 2*sha256.Size]byte
 	sum := d.hash.Sum(d.sum[:0])

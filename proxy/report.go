@@ -12,7 +12,12 @@ import (
 
 // logDecision writes the one decision line of an exchange.
 func (p *Proxy) logDecision(rec *receipts.Receipt) {
-	attrs := []slog.Attr{
+	ctx := context.Background()
+	if !p.Logger.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	const most = 12
+	attrs := append(make([]slog.Attr, 0, most),
 		slog.String("receipt_id", rec.ReceiptID),
 		slog.String("trace_id", rec.TraceID),
 		slog.String("agent", rec.Agent),
@@ -20,7 +25,7 @@ func (p *Proxy) logDecision(rec *receipts.Receipt) {
 		slog.String("reason", rec.Policy.Reason),
 		slog.String("rule", rec.Policy.Rule),
 		slog.String("mode", rec.Policy.Mode),
-	}
+	)
 	if req := rec.Detail.Request; req != nil {
 		attrs = append(attrs,
 			slog.String("method", req.Method),
@@ -30,7 +35,7 @@ func (p *Proxy) logDecision(rec *receipts.Receipt) {
 			slog.String("path", req.Path),
 		)
 	}
-	p.Logger.LogAttrs(context.Background(), slog.LevelInfo, "decision", attrs...)
+	p.Logger.LogAttrs(ctx, slog.LevelInfo, "decision", attrs...)
 }
 
 // report counts a settled exchange once, and writes its one close line.
@@ -53,12 +58,13 @@ func (x *exchange) report(d *denial) {
 	if !x.carriedAt.IsZero() {
 		s.Carried = x.p.Now().Sub(x.carriedAt)
 	}
-	attrs := []slog.Attr{
+	const most = 9
+	attrs := append(make([]slog.Attr, 0, most),
 		slog.String("receipt_id", rec.ReceiptID),
 		slog.String("outcome", string(rec.Outcome)),
 		slog.String("reason", rec.Policy.Reason),
 		slog.Int64("duration_us", total.Microseconds()),
-	}
+	)
 	if fwd := rec.Detail.Forwarded; fwd != nil {
 		attrs = append(attrs, slog.String("pinned_ip", fwd.PinnedIP))
 		if fwd.BytesUp != nil {

@@ -40,9 +40,13 @@ type Conn struct {
 
 type routeKey struct{}
 
-// WithRoute returns a context whose request goes to r.
+// WithRoute returns a context whose request goes to r, and has net/http say over
+// which connection. r.Informational is set before.
 func WithRoute(ctx context.Context, r *Route) context.Context {
-	return context.WithValue(ctx, routeKey{}, r)
+	return httptrace.WithClientTrace(context.WithValue(ctx, routeKey{}, r), &httptrace.ClientTrace{
+		GotConn:        func(info httptrace.GotConnInfo) { r.Conn.Remote = addrPortOf(info.Conn) },
+		Got1xxResponse: r.Informational,
+	})
 }
 
 // UpstreamConfig is what Upstreams are made of. Zero durations and counts take
@@ -106,14 +110,7 @@ func (u *Upstreams) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !ok {
 		return nil, errors.New("request without a route")
 	}
-	p := u.pool(r)
-	trace := &httptrace.ClientTrace{
-		GotConn: func(info httptrace.GotConnInfo) { r.Conn.Remote = addrPortOf(info.Conn) },
-	}
-	if r.Informational != nil {
-		trace.Got1xxResponse = r.Informational
-	}
-	resp, err := p.transport.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+	resp, err := u.pool(r).transport.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
