@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/textproto"
 	"sync"
 	"time"
 )
@@ -50,22 +49,22 @@ func (e *agentGoneError) Unwrap() error { return e.err }
 
 // informational passes a 1xx answer on (RFC 9110, section 15.2). 100 is the
 // server's own to send, when the body is first read. An error ends the exchange.
-func (e *answerEnd) informational(code int, header textproto.MIMEHeader) error {
+func (e *answerEnd) informational(status int, header http.Header) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.early++
 	switch {
 	case e.early > maxInformational:
 		return errors.New("more than 5 informational answers")
-	case code == http.StatusSwitchingProtocols: // HTTP/2 has none (RFC 9113, section 8.6), to an agent it would be final
+	case status == http.StatusSwitchingProtocols: // HTTP/2 has none (RFC 9113, section 8.6), to an agent it would be final
 		return errors.New("101 over HTTP/2")
-	case e.final || code == http.StatusContinue || !e.r.ProtoAtLeast(1, 1):
+	case e.final || status == http.StatusContinue || !e.r.ProtoAtLeast(1, 1):
 		return nil
 	}
 	h := e.w.Header()
-	maps.Copy(h, http.Header(header))
+	maps.Copy(h, header)
 	cleanAnswer(h)
-	e.w.WriteHeader(code)
+	e.w.WriteHeader(status)
 	clear(h)
 	return nil
 }

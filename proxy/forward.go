@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/signet-egress/signet/internal/policy"
+	"github.com/signet-egress/signet/proxy/framing"
 	"github.com/signet-egress/signet/receipts"
 	"github.com/signet-egress/signet/resolver"
 )
@@ -238,6 +239,9 @@ func (x *exchange) carryFailure(ctx context.Context, err error) *denial {
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return fail(policy.UpstreamTimeout, "the upstream did not answer in time", err)
 	}
+	if malformed, ok := errors.AsType[*framing.Error](err); ok {
+		return misframedAnswer(malformed)
+	}
 	if isCertificateError(err) {
 		return fail(policy.UpstreamFailed, "the upstream's certificate could not be verified", err)
 	}
@@ -269,5 +273,13 @@ func (x *exchange) streamFailure(ctx context.Context, err error) *denial {
 	if ctx.Err() != nil {
 		return fail(policy.ClientAborted, "", err)
 	}
+	if malformed, ok := errors.AsType[*framing.Error](err); ok {
+		return misframedAnswer(malformed)
+	}
 	return fail(policy.UpstreamAborted, "", err)
+}
+
+// misframedAnswer says which rule of HTTP/1 an answer breaks.
+func misframedAnswer(err *framing.Error) *denial {
+	return fail(policy.UpstreamFailed, "the upstream's answer is malformed: "+err.Detail, err)
 }

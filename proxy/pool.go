@@ -9,60 +9,63 @@ import (
 	"sync"
 	"time"
 
+	"github.com/signet-egress/signet/proxy/framing"
 	"github.com/signet-egress/signet/resolver"
 )
 
-// Limits of what an upstream may answer with.
+// What is agreed on in a TLS handshake (ALPN, RFC 7301).
 const (
-	maxResponseHeader = 64 << 10 // bytes
-	resumableSessions = 16       // TLS sessions remembered for one destination
+	protocolH2    = "h2"
+	protocolHTTP1 = "http/1.1"
 )
+
+// resumableSessions is how many TLS sessions are remembered for one destination.
+const resumableSessions = 16
 
 // readyFor is how long a connection opened ahead waits for its first request:
 // shorter than the idle limit of any server met, since a first request on a
 // closed connection is not tried again.
-const (
-	readyFor = 4 * time.Second
-)
+const readyFor = 4 * time.Second
 
-// pool holds the connections of one poolKey.
+// pool holds the connections of one poolKey. Those over which HTTP/1 is spoken it
+// keeps itself; h2 is net/http's.
 type pool struct {
 	key       poolKey
 	c         *UpstreamConfig
-	transport *http.Transport
-	tls       *tls.Config // nil for plain HTTP; immutable
+	transport *http.Transport // for h2
+	tls       *tls.Config     // nil for plain HTTP; immutable
 
 	mu    sync.Mutex
 	pin   *resolver.Pin // the newest of the same addresses
 	guard *resolver.Guard
 	open  map[*pooledConn]Conn // handshaken and not closed; TLS only
 	ready []*tls.Conn          // opened ahead, not used yet
+	idle  idle
+	h2    bool // what the last handshake has agreed on
 	ended bool
 }
 
 func newPool(key poolKey, r *Route, c *UpstreamConfig) *pool {
 	p := &pool{key: key, c: c, pin: r.Pin, guard: r.Guard, open: make(map[*pooledConn]Conn)}
 	p.transport = &http.Transport{
-		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return p.dial(ctx) },
-		DialTLSContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return p.takeTLS(ctx) },
-		ForceAttemptHTTP2:      !key.http1,
+		DialTLSContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return p.takeH2(ctx) },
+		ForceAttemptHTTP2:      true,
 		DisableCompression:     true, // bodies pass as they are
-		MaxIdleConnsPerHost:    c.IdlePerHost,
 		IdleConnTimeout:        c.IdleConn,
 		ResponseHeaderTimeout:  c.ResponseHeader,
 		ExpectContinueTimeout:  time.Second,
-		MaxResponseHeaderBytes: maxResponseHeader,
+		MaxResponseHeaderBytes: framing.MaxResponseHead,
 	}
 	if key.tls {
 		p.tls = &tls.Config{
 			ServerName:         key.host,
 			RootCAs:            c.Roots,
 			MinVersion:         tls.VersionTLS12,
-			NextProtos:         []string{"h2", "http/1.1"},
+			NextProtos:         []string{protocolH2, protocolHTTP1},
 			ClientSessionCache: tls.NewLRUClientSessionCache(resumableSessions),
 		}
 		if key.http1 {
-			p.tls.NextProtos = []string{"http/1.1"}
+			p.tls.NextProtos = []string{protocolHTTP1}
 		}
 	}
 	return p
@@ -104,6 +107,7 @@ func (p *pool) dialTLS(ctx context.Context) (*tls.Conn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.open[raw] = Conn{Remote: addrPortOf(raw), TLS: &state}
+	p.h2 = state.NegotiatedProtocol == protocolH2
 	return c, nil
 }
 
@@ -142,8 +146,8 @@ func (p *pool) expire(c *tls.Conn) {
 	}
 }
 
-// takeTLS is what net/http dials with: a connection opened ahead, else a new one.
-func (p *pool) takeTLS(ctx context.Context) (net.Conn, error) {
+// takeTLS returns a connection opened ahead, else a new one.
+func (p *pool) takeTLS(ctx context.Context) (*tls.Conn, error) {
 	p.mu.Lock()
 	if n := len(p.ready); n > 0 {
 		c := p.ready[n-1]
@@ -160,6 +164,7 @@ func (p *pool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ended = true
+	p.idle.drop(len(p.idle.conns))
 	for _, c := range p.ready {
 		_ = c.NetConn().(*pooledConn).closeLocked()
 	}

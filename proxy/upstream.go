@@ -8,9 +8,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/netip"
-	"net/textproto"
 	"sync"
 	"time"
 
@@ -26,7 +24,7 @@ type Route struct {
 	TLS, HTTP1Only  bool
 	Pin             *resolver.Pin
 	Guard           *resolver.Guard
-	Informational   func(code int, header textproto.MIMEHeader) error // 1xx answers; an error ends the request; may be nil
+	Informational   func(status int, header http.Header) error // 1xx answers; an error ends the request; may be nil
 
 	Conn Conn
 }
@@ -40,13 +38,9 @@ type Conn struct {
 
 type routeKey struct{}
 
-// WithRoute returns a context whose request goes to r, and has net/http say over
-// which connection. r.Informational is set before.
+// WithRoute returns a context whose request goes to r.
 func WithRoute(ctx context.Context, r *Route) context.Context {
-	return httptrace.WithClientTrace(context.WithValue(ctx, routeKey{}, r), &httptrace.ClientTrace{
-		GotConn:        func(info httptrace.GotConnInfo) { r.Conn.Remote = addrPortOf(info.Conn) },
-		Got1xxResponse: r.Informational,
-	})
+	return context.WithValue(ctx, routeKey{}, r)
 }
 
 // UpstreamConfig is what Upstreams are made of. Zero durations and counts take
@@ -67,9 +61,9 @@ type ConnObserver interface {
 	Connected(took time.Duration, err error) (closed func())
 }
 
-// Upstreams is the Upstream on net/http's Transport: one Transport for each
-// tenant, policy version, host, port, pin and TLS settings, so that no
-// connection is ever used for another's request.
+// Upstreams is the Upstream of real connections: a pool of them for each tenant,
+// policy version, host, port, pin and TLS settings, so that no connection is ever
+// used for another's request.
 type Upstreams struct {
 	c UpstreamConfig
 
@@ -110,12 +104,7 @@ func (u *Upstreams) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !ok {
 		return nil, errors.New("request without a route")
 	}
-	resp, err := u.pool(r).transport.RoundTrip(req)
-	if err != nil {
-		return nil, err
-	}
-	r.Conn.TLS = resp.TLS
-	return resp, nil
+	return u.pool(r).roundTrip(r, req)
 }
 
 // Connect implements Upstream. An open connection of the same pool, whose

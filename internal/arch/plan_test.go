@@ -46,7 +46,7 @@ var plan = map[string]room{
 
 	// The pipeline.
 	"proxy": {
-		own:     []string{"internal/policy", "proxy/framing", "proxy/mitm", "receipts", "resolver"},
+		own:     []string{"internal/policy", "proxy/framing", "proxy/http1", "proxy/mitm", "receipts", "resolver"},
 		modules: []string{"github.com/google/uuid", "golang.org/x/net/http", "golang.org/x/sys/unix", "golang.org/x/time/rate"},
 		tests: []string{
 			"github.com/coder/websocket", "golang.org/x/net/http2", "golang.org/x/sync",
@@ -54,6 +54,7 @@ var plan = map[string]room{
 		},
 	},
 	"proxy/framing": {own: []string{"internal/policy"}, outside: []string{"net", "os", "os/exec", "syscall"}},
+	"proxy/http1": {own: []string{"proxy/framing"}, modules: []string{"golang.org/x/net/http"}},
 	"proxy/mitm": {
 		own:     []string{"internal/durable", "internal/keyfile"},
 		modules: []string{"golang.org/x/sync", "golang.org/x/time/rate"},

@@ -1,8 +1,8 @@
 package framing
 
 // readChunkLine takes a chunk's size and extensions (RFC 9112, section 7.1).
-func (q *Requests) readChunkLine(b []byte) (int, *Error) {
-	line, whole, err := q.lines.next(b)
+func (c *content) readChunkLine(b []byte) (int, *Error) {
+	line, whole, err := c.lines.next(b)
 	if err != nil {
 		return 0, err
 	}
@@ -12,7 +12,7 @@ func (q *Requests) readChunkLine(b []byte) (int, *Error) {
 		}
 		return 0, nil
 	}
-	n := q.lines.start
+	n := c.lines.start
 	if n > maxChunkLine {
 		return 0, malformed("a chunk's size and extensions take more than 4096 bytes")
 	}
@@ -20,13 +20,13 @@ func (q *Requests) readChunkLine(b []byte) (int, *Error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := q.checkExtensions(rest); err != nil {
+	if err := c.checkExtensions(rest); err != nil {
 		return 0, err
 	}
-	q.lines = lines{}
-	q.state, q.left = inChunk, size
+	c.lines = lines{}
+	c.state, c.left = inChunk, size
 	if size == 0 {
-		q.state = atTrailer
+		c.state = atTrailer
 	}
 	return n, nil
 }
@@ -34,11 +34,11 @@ func (q *Requests) readChunkLine(b []byte) (int, *Error) {
 func readChunkSize(line []byte) (size uint64, rest []byte, err *Error) {
 	digits := 0
 	for digits < len(line) && classes[line[digits]]&hexadec != 0 {
-		c := line[digits]
-		if c > '9' {
-			c = c&0x0f + 9
+		digit := line[digits]
+		if digit > '9' {
+			digit = digit&0x0f + 9
 		}
-		size = size<<4 | uint64(c&0x0f)
+		size = size<<4 | uint64(digit&0x0f)
 		if digits++; digits > maxChunkDigits {
 			break
 		}
@@ -51,7 +51,7 @@ func readChunkSize(line []byte) (size uint64, rest []byte, err *Error) {
 
 // checkExtensions takes what stands behind a chunk's size. Nobody reads it, so
 // what it says does not matter, but how much there is of it.
-func (q *Requests) checkExtensions(rest []byte) *Error {
+func (c *content) checkExtensions(rest []byte) *Error {
 	if len(rest) == 0 {
 		return nil
 	}
@@ -61,34 +61,34 @@ func (q *Requests) checkExtensions(rest []byte) *Error {
 	if !allOf(text, rest) {
 		return malformed("a chunk's extension has a control character in it")
 	}
-	if q.extensions += len(rest); q.extensions > maxExtensions {
+	if c.extensions += len(rest); c.extensions > maxExtensions {
 		return malformed("the chunk extensions are larger than 4096 bytes")
 	}
 	return nil
 }
 
 // readChunkEnd takes the line end behind a chunk's data.
-func (q *Requests) readChunkEnd(b []byte) (int, *Error) {
+func (c *content) readChunkEnd(b []byte) (int, *Error) {
 	if b[0] != '\r' || len(b) > 1 && b[1] != '\n' {
 		return 0, malformed("a chunk does not end in CRLF where its size says")
 	}
 	if len(b) == 1 {
 		return 0, nil
 	}
-	q.state = atChunk
+	c.state = atChunk
 	return len("\r\n"), nil
 }
 
 // readTrailers takes the trailer section to its empty line.
-func (q *Requests) readTrailers(b []byte) (int, *Error) {
+func (c *content) readTrailers(b []byte) (int, *Error) {
 	for {
-		line, whole, err := q.lines.next(b)
+		line, whole, err := c.lines.next(b)
 		if err != nil {
 			return 0, err
 		}
 		end := len(b)
 		if whole {
-			end = q.lines.start
+			end = c.lines.start
 		}
 		switch {
 		case end > maxTrailers:
@@ -96,8 +96,7 @@ func (q *Requests) readTrailers(b []byte) (int, *Error) {
 		case !whole:
 			return 0, nil
 		case len(line) == 0:
-			q.lines = lines{}
-			q.endMessage()
+			*c = content{}
 			return end, nil
 		}
 		if _, _, err := cutField(line); err != nil {

@@ -1,8 +1,8 @@
-// Package framing follows the requests of an HTTP/1 connection as bytes (RFC
-// 9112), ahead of the server that parses them. It refuses every request that two
-// parsers could read as two things, and lets through only what net/http reads
-// exactly as it does: the same requests with the same content. It takes and gives
-// bytes, and does no I/O.
+// Package framing follows the requests or the answers of an HTTP/1 connection as
+// bytes (RFC 9112), ahead of net/http, which parses them. It refuses every message
+// that two parsers could read as two things, and lets through only what net/http
+// reads exactly as it does: the same messages with the same content. It takes and
+// gives bytes, and does no I/O.
 package framing
 
 import (
@@ -10,7 +10,7 @@ import (
 	"net/netip"
 )
 
-// Limits of one request. The chunk limits are net/http's own or below them.
+// Limits of one message. The chunk limits are net/http's own or below them.
 const (
 	MaxRequestLine   = 8 << 10  // bytes
 	MaxHeaderBlock   = 32 << 10 // bytes of all fields with their line ends
@@ -22,13 +22,13 @@ const (
 	highestChunkSize = 1<<63 - 1
 )
 
-// Error is a request that is refused for its form, and the end of what its
+// Error is a message that is refused for its form, and the end of what its
 // connection is read for.
 type Error struct {
-	Status   int    // HTTP status to answer with
+	Status   int    // HTTP status to tell the agent
 	TooLarge bool   // a limit was passed, and not the grammar broken
 	Content  bool   // it is the content that is malformed: the head has gone on
-	Detail   string // which rule; holds nothing of the request's own
+	Detail   string // which rule; holds nothing of the message's own
 }
 
 func (e *Error) Error() string { return e.Detail }
@@ -39,15 +39,16 @@ func malformed(detail string) *Error { return &Error{Status: http.StatusBadReque
 type state uint8
 
 const (
-	atHead    state = iota // a request head
-	inContent              // content of a declared length
-	atChunk                // a chunk's size
-	inChunk                // a chunk's data
-	pastChunk              // the line end behind a chunk's data
-	atTrailer              // the trailer section
-	upgrading              // nobody knows: an upgrade that was asked for is not answered yet
-	opaque                 // no longer HTTP/1
-	refused                // nothing of interest
+	atHead     state = iota // a message's head
+	inContent               // content of a declared length
+	untilClose              // content that ends with the connection
+	atChunk                 // a chunk's size
+	inChunk                 // a chunk's data
+	pastChunk               // the line end behind a chunk's data
+	atTrailer               // the trailer section
+	upgrading               // nobody knows: an upgrade that was asked for is not answered yet
+	opaque                  // no longer HTTP/1
+	refused                 // nothing of interest
 )
 
 // Requests follows one connection. The zero value is at its beginning. One
@@ -58,12 +59,9 @@ type Requests struct {
 	// client of Node.js.
 	Proxy netip.AddrPort
 
-	state      state
-	lines      lines
-	head       head
-	left       uint64 // bytes of content or of chunk data that are still to come
-	extensions int    // bytes of chunk extensions in this message so far
-	heads      int64
+	content
+	head  head
+	heads int64
 }
 
 // Heads is how many request heads have been let through.
@@ -102,51 +100,25 @@ func (q *Requests) Pass(b []byte) (n int, err *Error) {
 // part returns the length of the part of a message that b begins with, 0 while it
 // is not whole.
 func (q *Requests) part(b []byte) (int, *Error) {
-	switch q.state {
-	case atHead:
+	if q.state == atHead {
 		return q.readHead(b)
-	case inContent:
-		n := q.skip(b)
-		if q.left == 0 {
-			q.endMessage()
-		}
-		return n, nil
-	case atChunk:
-		return q.readChunkLine(b)
-	case inChunk:
-		n := q.skip(b)
-		if q.left == 0 {
-			q.state = pastChunk
-		}
-		return n, nil
-	case pastChunk:
-		return q.readChunkEnd(b)
-	case atTrailer:
-		return q.readTrailers(b)
-	case opaque:
-		return len(b), nil
 	}
-	return 0, nil // upgrading, refused
-}
-
-func (q *Requests) skip(b []byte) int {
-	n := min(uint64(len(b)), q.left)
-	q.left -= n
-	return int(n)
+	n, err := q.content.part(b)
+	if q.state == atHead {
+		q.endMessage()
+	}
+	return n, err
 }
 
 // begin goes on from a head that was let through.
 func (q *Requests) begin() {
 	q.heads++
-	q.lines = lines{}
-	switch {
-	case q.head.connect:
-		q.state = opaque
-	case q.head.chunked:
-		q.state, q.extensions = atChunk, 0
-	case q.head.length > 0:
-		q.state, q.left = inContent, q.head.length
-	default:
+	if q.head.connect {
+		q.lines, q.state = lines{}, opaque
+		return
+	}
+	q.content.begin(q.head.delimiter)
+	if q.state == atHead {
 		q.endMessage()
 	}
 }

@@ -16,12 +16,10 @@ type head struct {
 	target span
 	host   span
 
-	connect, get, old bool // the method, and whether it is HTTP/1.0
-	hasHost           bool
-	hasLength         bool
-	length            uint64
-	chunked           bool
-	webSocket         bool
+	delimiter
+	connect, get bool // the method
+	hasHost      bool
+	webSocket    bool
 }
 
 // readHead returns the length of the head, once it is whole.
@@ -138,14 +136,8 @@ func (q *Requests) readField(line []byte, from int) *Error {
 		case equalFold(name, "trailer"):
 			return checkTrailer(value)
 		}
-	case len("content-length"):
-		if equalFold(name, "content-length") {
-			return q.head.setLength(value)
-		}
-	case len("transfer-encoding"):
-		if equalFold(name, "transfer-encoding") {
-			return q.head.setCoding(value)
-		}
+	case len("content-length"), len("transfer-encoding"):
+		return q.head.readField(name, value)
 	}
 	return nil
 }
@@ -198,39 +190,6 @@ func (h *head) setHost(at span, value []byte) *Error {
 	return nil
 }
 
-func (h *head) setLength(value []byte) *Error {
-	if h.hasLength {
-		return malformed("there is more than one Content-Length")
-	}
-	if len(value) == 0 || len(value) > maxLengthDigits {
-		return malformed("Content-Length is not a decimal number below 2^63")
-	}
-	for _, c := range value {
-		if c < '0' || c > '9' {
-			return malformed("Content-Length is not a decimal number below 2^63")
-		}
-		h.length = 10*h.length + uint64(c-'0') // 19 digits fit
-	}
-	if h.length > highestChunkSize {
-		return malformed("Content-Length is not a decimal number below 2^63")
-	}
-	h.hasLength = true
-	return nil
-}
-
-func (h *head) setCoding(value []byte) *Error {
-	switch {
-	case h.chunked:
-		return malformed("there is more than one Transfer-Encoding")
-	case string(value) != "chunked":
-		return malformed("Transfer-Encoding is not exactly chunked")
-	case h.old:
-		return malformed("HTTP/1.0 has no Transfer-Encoding")
-	}
-	h.chunked = true
-	return nil
-}
-
 // checkTrailer refuses to announce what decides about the framing (RFC 9110,
 // section 6.5.1).
 func checkTrailer(value []byte) *Error {
@@ -248,9 +207,10 @@ func checkTrailer(value []byte) *Error {
 // finishHead holds the fields against each other. b begins with the whole head.
 func (q *Requests) finishHead(b []byte) (int, *Error) {
 	h := &q.head
+	if err := h.check(); err != nil {
+		return 0, err
+	}
 	switch {
-	case h.chunked && h.hasLength:
-		return 0, malformed("there are both Content-Length and Transfer-Encoding")
 	case h.connect && (h.chunked || h.length > 0):
 		return 0, malformed("CONNECT has no content")
 	case !h.hasHost && !h.old:
