@@ -15,6 +15,7 @@ import (
 	"github.com/signet-egress/signet/receipts/bundle"
 	"github.com/signet-egress/signet/receipts/checkpoint"
 	"github.com/signet-egress/signet/receipts/journal"
+	"github.com/signet-egress/signet/receipts/logproof"
 )
 
 func newVerifyCommand() *cobra.Command {
@@ -22,6 +23,7 @@ func newVerifyCommand() *cobra.Command {
 		jwks        []string
 		checkpoints string
 		log         logFlags
+		witness     witnessFlags
 		asJSON      bool
 	)
 	cmd := &cobra.Command{
@@ -47,6 +49,11 @@ collector's API, or from a directory with a file checkpoint and a directory tile
 --log-key. With --log-checkpoint the log must extend the checkpoint in that file,
 which the newest then takes the place of.
 
+With --witness, or --witness-policy, the log's checkpoint must be cosigned by
+witnesses too (C2SP tlog-cosignature), so that its collector cannot show others
+another log. That is the checkpoint of --log, or else the one that each bundle
+carries; records that are logged, but after what is cosigned, are refused.
+
 The exit status is 0 if all is good, 1 if not, with the first bad record named,
 and 2 if there is nothing to verify or it cannot be read.`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -64,7 +71,10 @@ and 2 if there is nothing to verify or it cannot be read.`,
 			if err := c.readCheckpoints(checkpoints); err != nil {
 				return exit(exitUnusable, err)
 			}
-			if c.log, err = log.readLog(cmd.Context()); err != nil {
+			if c.policy, err = witness.read(); err != nil {
+				return exit(exitUnusable, err)
+			}
+			if c.log, err = log.readLog(cmd.Context(), c.policy); err != nil {
 				return c.refuse(err, asJSON)
 			}
 			for _, path := range args {
@@ -84,6 +94,7 @@ and 2 if there is nothing to verify or it cannot be read.`,
 	cmd.Flags().StringVar(&log.key, "log-key", "", "verifier key of the log, as the collector has it at /v1/log/key")
 	cmd.Flags().StringVar(&log.token, "token-file", "", "file of the token, of scope receipts.read, that the collector's API is read with")
 	cmd.Flags().StringVar(&log.remembered, "log-checkpoint", "", "file of the log's checkpoint of the last time, which it must extend")
+	witness.register(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write the answer as JSON, one object a bundle or chain")
 	return cmd
 }
@@ -121,6 +132,7 @@ type verification struct {
 	keys   *receipts.KeySet
 	kept   []checkpoint.Note     // outside of the data directories
 	log    *heldLog              // nil: not asked for
+	policy *logproof.Policy      // of the log's witnesses; nil: not asked for
 	chains map[string]*heldChain // by the chain id that the first record claims
 	found  []found
 }
@@ -198,6 +210,9 @@ func (c *verification) directory(dir string) (err error) {
 // records verifies what each gives, one record a line if it is a file, with
 // checkpoints beside if it is a journal.
 func (c *verification) records(path string, file bool, beside []checkpoint.Note, each func(func([]byte) error) error) error {
+	if c.policy != nil && c.log == nil {
+		return fmt.Errorf("%s: witnesses cosign logs, and of these no checkpoint is here: name the log with --log", path)
+	}
 	var (
 		p      *receipts.Pipeline
 		before int64 // records of the chain in the paths before
@@ -236,7 +251,9 @@ func (c *verification) bundle(path string, f *os.File, size int64) error {
 		bar := newProgress(c.cmd, "verifying", reader.Size())
 		var r bundle.Result
 		held := newHeld(path, c.kept, reader.Manifest())
-		held.log = c.log
+		if held.log = c.log; c.log == nil {
+			reader.Demand(c.policy)
+		}
 		reader.Observe(func(r receipts.Record) { held.see(c.cmd.Context(), r) })
 		r, err = reader.Verify(c.keys, bar.add)
 		bar.done()

@@ -52,26 +52,28 @@ func (f *found) result() (receipts.Result, error) {
 
 // chainAnswer is the answer as JSON.
 type chainAnswer struct {
-	Verified     bool            `json:"verified"`
-	Chain        string          `json:"chain"`
-	Receipts     int64           `json:"receipts"`
-	Records      int64           `json:"records"`
-	First        int64           `json:"first_seq"`
-	Last         int64           `json:"last_seq"`
-	Head         string          `json:"head"`
-	KID          string          `json:"kid"`
-	Pinned       bool            `json:"pinned"`
-	Anchored     bool            `json:"anchored"` // by a checkpoint that was kept outside
-	Checkpoints  int             `json:"checkpoints"`
-	HeldTo       int64           `json:"held_to_seq,omitempty"` // by the newest checkpoint
-	LogSize      int64           `json:"log_size,omitempty"`    // of the log that every record is in
-	LogExtends   int64           `json:"log_extends,omitempty"` // size of the remembered log that it extends
-	CleanStop    bool            `json:"clean_stop"`
-	Withheld     int64           `json:"details_withheld"`
-	Recoveries   int64           `json:"recoveries"`
-	Lost         int64           `json:"records_lost"`
-	HopsUnproved int64           `json:"hops_unproved"`
-	Manifest     json.RawMessage `json:"manifest,omitempty"` // as it is stored
+	Verified     bool             `json:"verified"`
+	Chain        string           `json:"chain"`
+	Receipts     int64            `json:"receipts"`
+	Records      int64            `json:"records"`
+	First        int64            `json:"first_seq"`
+	Last         int64            `json:"last_seq"`
+	Head         string           `json:"head"`
+	KID          string           `json:"kid"`
+	Pinned       bool             `json:"pinned"`
+	Anchored     bool             `json:"anchored"` // by a checkpoint that was kept outside
+	Checkpoints  int              `json:"checkpoints"`
+	HeldTo       int64            `json:"held_to_seq,omitempty"`              // by the newest checkpoint
+	LogSize      int64            `json:"log_size,omitempty"`                 // of the log that every record is in
+	LogExtends   int64            `json:"log_extends,omitempty"`              // size of the remembered log that it extends
+	Cosigned     []cosignedAnswer `json:"log_cosigned,omitempty"`             // by witnesses that were asked for
+	Unchecked    int              `json:"log_signatures_unchecked,omitempty"` // on the log's checkpoint, beside its own and those
+	CleanStop    bool             `json:"clean_stop"`
+	Withheld     int64            `json:"details_withheld"`
+	Recoveries   int64            `json:"recoveries"`
+	Lost         int64            `json:"records_lost"`
+	HopsUnproved int64            `json:"hops_unproved"`
+	Manifest     json.RawMessage  `json:"manifest,omitempty"` // as it is stored
 }
 
 // refusal is the answer as JSON for what is not good.
@@ -111,13 +113,17 @@ func (c *verification) report(w io.Writer, jwks string, asJSON bool) error {
 			}
 			if c.log != nil {
 				answer.LogSize, answer.LogExtends = c.log.tree.N, c.log.old
+				answer.Cosigned, answer.Unchecked = cosignedAnswers(c.log.cosigned), c.log.others
 			}
 			if b := c.found[i].bundle; b != nil {
+				if c.log == nil {
+					answer.Cosigned, answer.Unchecked = cosignedAnswers(b.Logged.Cosignatures), b.Logged.Others
+				}
 				answer.Manifest = receipts.EncodeDocument(b.Manifest)
 			}
 			err = json.NewEncoder(w).Encode(answer)
 		} else {
-			_, err = io.WriteString(w, c.found[i].describe(&r, jwks))
+			_, err = io.WriteString(w, c.found[i].describe(&r, jwks, c.policy != nil))
 		}
 		if err != nil {
 			return err
@@ -127,7 +133,7 @@ func (c *verification) report(w io.Writer, jwks string, asJSON bool) error {
 }
 
 // describe says what was verified, and as plainly what that does not prove.
-func (f *found) describe(r *receipts.Result, jwks string) string {
+func (f *found) describe(r *receipts.Result, jwks string, demanded bool) string {
 	s := verifiedLine(r) + "\n"
 	source := "the genesis"
 	if f.bundle != nil {
@@ -156,8 +162,11 @@ func (f *found) describe(r *receipts.Result, jwks string) string {
 		log := strings.SplitN(f.bundle.Manifest.Log.Checkpoint, "\n", 3) // it was verified
 		s += fmt.Sprintf("logged: the last record is in the log %s of %s records, by the word of the key that signs the manifest\n", printable(log[0]), log[1])
 	}
-	if f.held.log != nil {
+	switch {
+	case f.held.log != nil:
 		s += f.held.log.describe()
+	case f.bundle != nil && f.bundle.Manifest.Log != nil:
+		s += describeWitnesses(demanded, f.bundle.Logged.Cosignatures, f.bundle.Logged.Others)
 	}
 	if r.Recoveries > 0 {
 		s += fmt.Sprintf("loss: an operator had the chain go on %d times after a loss; %d records are missing there\n", r.Recoveries, r.Lost)

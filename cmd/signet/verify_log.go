@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,24 +35,31 @@ type logFlags struct {
 // logSource is where a log is read from, laid out as C2SP tlog-tiles has it.
 type logSource interface {
 	checkpoint(ctx context.Context) ([]byte, error)
+	// witnessed are the checkpoints that witnesses have cosigned and the source keeps
+	// beside the newest, the larger trees first.
+	witnessed(ctx context.Context) ([][]byte, error)
 	tile(ctx context.Context, path string) ([]byte, error)
 	// standing is the receipt_hash of the record at a place of a chain in the log;
 	// "" where there is none, or the source cannot tell.
 	standing(ctx context.Context, chain string, seq int64) string
 }
 
-// heldLog is a collector's log up to its newest checkpoint, which was verified.
+// heldLog is a collector's log up to a checkpoint, which was verified: the newest,
+// or the newest that its witnesses have cosigned.
 type heldLog struct {
-	source logSource
-	tree   tlog.Tree
-	text   []byte // the checkpoint
-	old    int64  // size of the one that was remembered; 0: none
-	leaves map[tlog.Hash]struct{}
+	source   logSource
+	tree     tlog.Tree
+	text     []byte // the newest checkpoint
+	old      int64  // size of the one that was remembered; 0: none
+	leaves   map[tlog.Hash]struct{}
+	demanded bool                   // there is a policy
+	cosigned []logproof.Cosignature // of its witnesses
+	others   int                    // signatures beside these and the log's
 }
 
 // readLog reads all of the log: 32 bytes a record from the source, and some 60 of
 // memory. nil where no log is named.
-func (f *logFlags) readLog(ctx context.Context) (*heldLog, error) {
+func (f *logFlags) readLog(ctx context.Context, policy *logproof.Policy) (*heldLog, error) {
 	if f.log == "" {
 		if f.key != "" || f.token != "" || f.remembered != "" {
 			return nil, exit(exitUnusable, errors.New("--log-key, --token-file and --log-checkpoint go with --log"))
@@ -67,30 +76,70 @@ func (f *logFlags) readLog(ctx context.Context) (*heldLog, error) {
 	if err != nil {
 		return nil, exit(exitUnusable, err)
 	}
-	l := &heldLog{source: source, leaves: make(map[tlog.Hash]struct{})}
+	l := &heldLog{source: source, leaves: make(map[tlog.Hash]struct{}), demanded: policy != nil}
 	if l.text, err = source.checkpoint(ctx); err != nil {
 		return nil, exit(exitUnusable, fmt.Errorf("the log's checkpoint: %w", err))
 	}
 	if l.tree, err = logproof.OpenCheckpoint(l.text, f.key); err != nil {
 		return nil, f.refuse(err)
 	}
-	return l, f.hold(ctx, l)
+	return l, f.hold(ctx, l, policy)
 }
 
 // hold reads the leaves, and holds the log against the checkpoint that is
-// remembered, which the newer one then takes the place of.
-func (f *logFlags) hold(ctx context.Context, l *heldLog) error {
+// remembered, which the newer one then takes the place of, and against the policy.
+func (f *logFlags) hold(ctx context.Context, l *heldLog, policy *logproof.Policy) error {
 	log := logproof.Read(l.tree, func(path string) ([]byte, error) { return l.source.tile(ctx, path) })
 	if err := l.remember(f, log); err != nil {
 		return err
 	}
-	if err := log.Leaves(func(_ int64, leaf tlog.Hash) { l.leaves[leaf] = struct{}{} }); err != nil {
+	if err := f.holdWitnessed(ctx, l, log, policy); err != nil {
+		return err
+	}
+	if err := log.Leaves(func(index int64, leaf tlog.Hash) {
+		if index < l.tree.N {
+			l.leaves[leaf] = struct{}{}
+		}
+	}); err != nil {
 		return f.refuse(err)
 	}
 	if f.remembered == "" {
 		return nil
 	}
 	return durable.WriteFile(f.remembered, l.text, 0o600)
+}
+
+// holdWitnessed takes the log back to the newest checkpoint that meets the policy,
+// which what came after must extend.
+func (f *logFlags) holdWitnessed(ctx context.Context, l *heldLog, log *logproof.Log, policy *logproof.Policy) (err error) {
+	if policy == nil {
+		_, others, err := logproof.Cosignatures(l.text, nil)
+		l.others = others - 1
+		return err
+	}
+	var lacking error // of the newest
+	older, err := l.source.witnessed(ctx)
+	if err != nil {
+		return exit(exitUnusable, fmt.Errorf("the log's cosigned checkpoints: %w", err))
+	}
+	for _, text := range slices.Insert(older, 0, l.text) {
+		tree, err := logproof.OpenCheckpoint(text, f.key)
+		if err == nil {
+			l.cosigned, err = policy.Check(text, f.key)
+		}
+		if err != nil {
+			lacking = cmp.Or(lacking, err)
+			continue
+		}
+		if err := log.Extends(tree); err != nil {
+			return f.refuse(err)
+		}
+		l.tree = tree
+		_, others, err := logproof.Cosignatures(text, policy.Witnesses)
+		l.others = others - 1
+		return err
+	}
+	return f.refuse(lacking)
 }
 
 func (l *heldLog) remember(f *logFlags, log *logproof.Log) error {
@@ -129,6 +178,9 @@ func (l *heldLog) check(ctx context.Context, h *receipts.Head) error {
 		return nil
 	}
 	bad := &receipts.VerifyError{Seq: h.Chain.Seq, Cause: causeLog, Err: fmt.Errorf("it is not among the %d records of the log: it was never shipped, not logged yet, or kept out", l.tree.N)}
+	if l.demanded {
+		bad.Err = fmt.Errorf("it is not among the %d records of the log that its witnesses have cosigned: it was never shipped, not logged yet, not cosigned yet, or kept out", l.tree.N)
+	}
 	if other := l.source.standing(ctx, h.Chain.ID, h.Chain.Seq); other != "" && other != h.ReceiptHash {
 		bad.Err = fmt.Errorf("a fork: the log has another record at this place, whose receipt_hash is %s", other)
 	}
@@ -141,7 +193,7 @@ func (l *heldLog) describe() string {
 	if l.old > 0 {
 		s += fmt.Sprintf(", which extends the remembered one of %d", l.old)
 	}
-	return s + "\n"
+	return s + "\n" + describeWitnesses(l.demanded, l.cosigned, l.others)
 }
 
 func (f *logFlags) source() (logSource, error) {
@@ -171,6 +223,9 @@ type mirror string
 func (m mirror) checkpoint(context.Context) ([]byte, error) {
 	return os.ReadFile(filepath.Join(string(m), "checkpoint"))
 }
+
+// witnessed: the one checkpoint has all that there is.
+func (mirror) witnessed(context.Context) ([][]byte, error) { return nil, nil }
 
 // tile takes what it needs of a fuller tile where a mirror has gone on to that.
 func (m mirror) tile(_ context.Context, path string) ([]byte, error) {
@@ -238,6 +293,25 @@ func (a *logAPI) try(ctx context.Context, path string) (body []byte, retry time.
 
 func (a *logAPI) checkpoint(ctx context.Context) ([]byte, error) {
 	return a.get(ctx, "/v1/log/checkpoint")
+}
+
+func (a *logAPI) witnessed(ctx context.Context) (all [][]byte, err error) {
+	body, err := a.get(ctx, "/v1/log/witnesses")
+	if err != nil {
+		return nil, err
+	}
+	var list struct {
+		Checkpoints []struct {
+			Checkpoint string `json:"checkpoint"`
+		} `json:"checkpoints"`
+	}
+	if err := json.Unmarshal(body, &list); err != nil {
+		return nil, fmt.Errorf("/v1/log/witnesses: %w", err)
+	}
+	for _, c := range list.Checkpoints {
+		all = append(all, []byte(c.Checkpoint))
+	}
+	return all, nil
 }
 
 func (a *logAPI) tile(ctx context.Context, path string) ([]byte, error) {

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Verify Signet's evidence: bundles, and chains of records as JSON lines.
 
-    python3 signet_verify.py [--jwks KEYS.json] [--checkpoints FILE] [--json] PATH...
+    python3 signet_verify.py [--jwks KEYS.json] [--checkpoints FILE] [--json]
+        [--witness VKEY... [--witnesses-needed N] | --witness-policy FILE] PATH...
 
 A second implementation of docs/receipt.md and docs/bundle.md, which shares no
 code with signet. It needs Python 3.9 and the package cryptography (Debian:
@@ -856,8 +857,117 @@ def read_notes(text):
 # --- A collector's log: RFC 6962, section 2.1 --------------------------------
 
 
-def check_log(log, key, receipt_hash):
-    """Holds the proof that a record is in a log against a checkpoint signed with the key."""
+class Policy:
+    """Whose cosignatures a checkpoint must have: C2SP tlog-policy."""
+
+    def __init__(self):
+        self.logs, self.witnesses, self.rule = [], [], None  # rule is a function of the set of witnesses; None: no quorum yet
+
+    @classmethod
+    def needing(cls, needed, vkeys):
+        policy = cls()
+        for vkey in vkeys:
+            policy.add(vkey)
+        if needed is None:
+            needed = len(vkeys)
+        if not 1 <= needed <= len(vkeys):
+            raise ValueError(f"{needed} cosignatures of {len(vkeys)} witnesses")
+        policy.rule = lambda cosigned: len(cosigned) >= needed
+        return policy
+
+    @classmethod
+    def read(cls, text):
+        if len(text) > 64 << 10 or re.search("[\x00-\x08\x0b-\x1f\x7f]", text):
+            raise ValueError("too long, or a control character")
+        policy, named, members = cls(), {"none": None}, set()
+        for number, line in enumerate(text.split("\n"), 1):
+            try:
+                words = [word for word in re.split("[ \t]+", line) if word]
+                if words and not words[0].startswith("#"):
+                    policy.line(words, named, members)
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from None
+        if not policy.rule:
+            raise ValueError("it has no line quorum NAME")
+        return policy
+
+    def line(self, words, named, members):
+        kind, count = words[0], len(words)
+        if kind == "log" and count in (2, 3):
+            vkey = read_vkey(words[1], 1)
+            if any(vkey[2] == other[2] for other in self.logs):
+                raise ValueError("the key is there already")
+            self.logs.append(vkey)
+        elif kind == "witness" and count in (3, 4):
+            witness = self.add(words[2])
+            self.define(named, words[1], lambda cosigned: witness in cosigned)
+        elif kind == "group" and count >= 4:
+            parts = words[3:]
+            for part in parts:
+                if not named.get(part) or part in members:
+                    raise ValueError(f"{part} is not defined, or a member of a group already")
+                members.add(part)
+            if words[2] not in ("any", "all") and not re.fullmatch("[1-9][0-9]{0,8}", words[2]):
+                raise ValueError("none of all, any and a number")
+            needed = {"any": 1, "all": len(parts)}.get(words[2]) or int(words[2])
+            if needed > len(parts):
+                raise ValueError("more than there are")
+            rules = [named[part] for part in parts]
+            self.define(named, words[1], lambda cosigned: sum(rule(cosigned) for rule in rules) >= needed)
+        elif kind == "quorum" and count == 2 and not self.rule and words[1] in named:
+            self.rule = named[words[1]] or (lambda cosigned: True)
+        else:
+            raise ValueError("not a line of a policy, or a quorum that is not defined")
+
+    @staticmethod
+    def define(named, name, rule):
+        if name in named:
+            raise ValueError(f"the name {name} is taken")
+        named[name] = rule
+
+    def add(self, vkey):
+        witness = read_vkey(vkey, 4)
+        if any(witness[2] == other[2] for other in self.witnesses):
+            raise ValueError("two witnesses with one key")
+        self.witnesses.append(witness)
+        return witness
+
+    def check(self, note, log_key):
+        """Refuse a checkpoint that the log's key (name, key) has signed and too few witnesses have."""
+        if self.logs and not any((name, key) == log_key for name, _, key in self.logs):
+            raise ValueError("the policy has no log with this key")
+        cosigned = set()
+        for witness in self.witnesses:
+            name, id, key = witness
+            signatures = [signature for signer, key_id, signature in note.signatures if (signer, key_id) == (name, id)]
+            if not signatures:
+                continue
+            seconds = int.from_bytes(signatures[0][:8], "big")
+            message = f"cosignature/v1\ntime {seconds}\n{note.text}".encode()
+            try:
+                if seconds > 253402300799:
+                    raise InvalidSignature
+                Ed25519PublicKey.from_public_bytes(key).verify(signatures[0][8:], message)
+            except InvalidSignature:
+                raise ValueError(f"the cosignature of {name} is not by its key, or is of another checkpoint") from None
+            cosigned.add(witness)
+        if not self.rule(cosigned):
+            raise ValueError(f"the checkpoint is cosigned by {', '.join(name for name, _, _ in cosigned) or 'nobody'}, which are too few")
+
+
+def read_vkey(text, kind):
+    """Name, key id and key of a verifier key (C2SP signed-note) of a signature type: 1 a log's, 4 a witness's."""
+    name, id, key = (text.split("+", 2) + ["", ""])[:3]
+    key = base64.b64decode(key, validate=True)
+    if not name or re.search(r"\s", name) or len(key) != 33 or key[0] != kind:
+        raise ValueError(f"{text!r} is not a verifier key of signature type {kind}")
+    if id != hashlib.sha256(name.encode() + b"\n" + key).hexdigest()[:8]:
+        raise ValueError(f"{text!r} has a wrong id")
+    return name, bytes.fromhex(id), key[1:]
+
+
+def check_log(log, key, receipt_hash, policy):
+    """Holds the proof that a record is in a log against a checkpoint signed with the key, and cosigned as the policy, if there is one, says."""
     note = SignedNote(log["checkpoint"])
     name, size, root, *_ = note.text.split("\n")
     if not name or re.search(r"[\s+]", name) or not note.signed_with(name, key):
@@ -869,6 +979,9 @@ def check_log(log, key, receipt_hash):
     proof = [bytes.fromhex(text) for text in log["proof"]]
     if any(len(sibling) != 32 for sibling in proof) or root_of(int(log["index"]), int(size), hash, proof) != root:
         raise ValueError("the proof does not lead from the record to the root of the checkpoint")
+    if policy:
+        policy.check(note, (name, key))
+    return len(note.signatures) - 1
 
 
 def root_of(index, size, hash, proof):
@@ -1069,6 +1182,7 @@ class Manifest:
         except (ValueError, KeyError, TypeError) as error:
             raise Refused("field", f"keys: {error}", 0) from None
         self.wrong = None  # the first record that is not as the manifest says
+        self.cosignatures = 0  # beside the log's signature of its checkpoint
         self.hash = hashlib.sha256()
 
     def read_notes(self):
@@ -1110,7 +1224,7 @@ class Manifest:
             and wanted.get("trace", record["trace_id"]) == record["trace_id"]
         )
 
-    def check(self, chain, trusted):
+    def check(self, chain, trusted, policy):
         m, first, last = self.members, chain.first, chain.last
         if m["kid"] not in trusted.keys and m["kid"] not in chain.kids():
             raise Refused("key", f"signed with key {m['kid']}, which is not in the key set and which no record introduces", 0)
@@ -1131,9 +1245,11 @@ class Manifest:
         ):
             if not good:
                 raise Refused(cause, "not what the manifest says", 0)
+        if "log" not in m and policy:
+            raise Refused("log", "there is no proof of a log, whose checkpoint witnesses could have cosigned", 0)
         if "log" in m:
             try:
-                check_log(m["log"], self.keys.keys[m["kid"]], m["last"]["receipt_hash"])
+                self.cosignatures = check_log(m["log"], self.keys.keys[m["kid"]], m["last"]["receipt_hash"], policy)
             except ValueError as error:
                 raise Refused("log", error, 0) from None
 
@@ -1147,7 +1263,7 @@ def link(record):
 # --- The command -------------------------------------------------------------
 
 
-def verify_bundle(stream, pinned, notes):
+def verify_bundle(stream, pinned, notes, policy):
     bundle = Bundle(stream)
     manifest = Manifest(bundle.read_manifest())
     trusted = pinned or manifest.keys
@@ -1161,13 +1277,15 @@ def verify_bundle(stream, pinned, notes):
             witness.note(record)
     if not chain.records:
         raise Unreadable("no records: nothing was verified")
-    manifest.check(chain, trusted)
+    manifest.check(chain, trusted, policy)
     own.check(chain, trusted)
     kept.check(chain, trusted)
     return chain, manifest
 
 
-def verify_lines(stream, pinned, notes):
+def verify_lines(stream, pinned, notes, policy):
+    if policy:
+        raise Unreadable("witnesses cosign logs: only a bundle has the checkpoint of one")
     chain, kept = Chain(pinned), None
     for line in lines(stream):
         record = chain.add(line)
@@ -1179,20 +1297,23 @@ def verify_lines(stream, pinned, notes):
     return chain, None
 
 
-def verify(path, pinned, notes):
+def verify(path, pinned, notes, policy):
     if path == "-":
-        return verify_lines(sys.stdin.buffer, pinned, notes)
+        return verify_lines(sys.stdin.buffer, pinned, notes, policy)
     with open(path, "rb") as stream:
         magic = stream.read(4)
         stream.seek(0)
-        return (verify_bundle if magic == b"PK\x03\x04" else verify_lines)(stream, pinned, notes)
+        return (verify_bundle if magic == b"PK\x03\x04" else verify_lines)(stream, pinned, notes, policy)
 
 
-def describe(chain, manifest, pinned):
+def describe(chain, manifest, pinned, policy):
     first, last = chain.first["chain"]["seq"], chain.last["chain"]["seq"]
     text = f"verified: {chain.receipts} receipts, chain {chain.id}, seq {first}-{last}, head {chain.last['receipt_hash']}\n"
     source = "pinned" if pinned else f"taken on trust from the {'bundle' if manifest else 'genesis'}; pin it with --jwks"
     text += f"key: {chain.first['kid']}, {source}"
+    if manifest and manifest.cosignatures:
+        checked = "cosigned as the policy demands" if policy else "not checked; see --witness"
+        text += f"\nwitnesses: {manifest.cosignatures} signatures beside the log's on its checkpoint, {checked}"
     if chain.withheld:
         text += f"\ndetails: {chain.withheld} withheld"
     if chain.lost:
@@ -1202,10 +1323,10 @@ def describe(chain, manifest, pinned):
     return text
 
 
-def answer(path, pinned, notes, as_json):
+def answer(path, pinned, notes, policy, as_json):
     """Print what was found, and return the exit status."""
     try:
-        chain, manifest = verify(path, pinned, notes)
+        chain, manifest = verify(path, pinned, notes, policy)
     except Refused as refused:
         if as_json:
             print(json.dumps({"verified": False, "path": path, "seq": refused.seq, "cause": refused.cause, "error": str(refused.why)}))
@@ -1220,10 +1341,10 @@ def answer(path, pinned, notes, as_json):
         print(json.dumps({
             "verified": True, "path": path, "chain": chain.id, "receipts": chain.receipts, "records": chain.records, "first_seq": first,
             "last_seq": last, "head": chain.last["receipt_hash"], "kid": chain.first["kid"], "pinned": bool(pinned),
-            "details_withheld": chain.withheld, "records_lost": chain.lost, "hops_unproved": chain.unproved,
+            "details_withheld": chain.withheld, "records_lost": chain.lost, "hops_unproved": chain.unproved, "cosigned": bool(policy),
         }))  # fmt: skip
     else:
-        print(describe(chain, manifest, pinned))
+        print(describe(chain, manifest, pinned, policy))
     return 0
 
 
@@ -1232,9 +1353,12 @@ def main():
     parser.add_argument("paths", metavar="PATH", nargs="+", help="a bundle, a file of records as JSON lines, or - for standard input")
     parser.add_argument("--jwks", metavar="FILE", action="append", help="trust only the keys of this JWKS, and those that they introduce; may be given several times")
     parser.add_argument("--checkpoints", metavar="FILE", help="hold the chains against the checkpoints in this file too")
+    parser.add_argument("--witness", metavar="VKEY", action="append", help="want the log's checkpoint in a bundle cosigned by the witness with this verifier key; may be given several times")
+    parser.add_argument("--witnesses-needed", metavar="N", type=int, help="how many of them must have cosigned it; all, if it is not given")
+    parser.add_argument("--witness-policy", metavar="FILE", help="want it cosigned as this policy (C2SP tlog-policy) says")
     parser.add_argument("--json", action="store_true", help="write one object for each PATH")
     options = parser.parse_args()
-    pinned, notes = KeySet() if options.jwks else None, []
+    pinned, notes, policy = KeySet() if options.jwks else None, [], None
     path = options.checkpoints
     try:
         for path in options.jwks or []:
@@ -1244,10 +1368,19 @@ def main():
             path = options.checkpoints
             with open(path, encoding="utf-8", newline="") as stream:
                 notes = read_notes(stream.read())
+        if options.witness_policy:
+            path = options.witness_policy
+            if options.witness or options.witnesses_needed:
+                raise ValueError("--witness and --witnesses-needed do not go with a policy")
+            with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
+                policy = Policy.read(stream.read())
+        elif options.witness or options.witnesses_needed is not None:
+            path = "--witness"
+            policy = Policy.needing(options.witnesses_needed, options.witness or [])
     except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"{path}: {error}", file=sys.stderr)
         return 2
-    return max(answer(path, pinned, notes, options.json) for path in options.paths)
+    return max(answer(path, pinned, notes, policy, options.json) for path in options.paths)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ var plan = map[string]room{
 			"internal/testkit/peers", // the demo is made of the test peers
 		},
 		modules: []string{"github.com/google/uuid", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "golang.org/x/mod/sumdb", "golang.org/x/sys/unix", "golang.org/x/term", "golang.org/x/tools/txtar"},
-		tests:   []string{"go.yaml.in/yaml/v3"},
+		tests:   []string{"go.yaml.in/yaml/v3", "internal/testkit/witnesses"},
 	},
 	"cmd/signet-collector": {
 		own:     []string{"internal/collector", "internal/collector/enrol", "internal/collector/pki", "internal/collector/redis", "internal/collector/store", "internal/lifecycle"},
@@ -103,7 +103,7 @@ var plan = map[string]room{
 		own:     []string{"receipts", "receipts/checkpoint", "receipts/logproof"},
 		modules: []string{"github.com/klauspost/compress/flate", "golang.org/x/mod/sumdb/note"},
 		outside: []string{"net", "net/http", "os", "os/exec", "syscall"},
-		tests:   []string{"github.com/gowebpki/jcs", "golang.org/x/mod/sumdb"},
+		tests:   []string{"github.com/gowebpki/jcs", "golang.org/x/mod/sumdb", "internal/testkit/witnesses"},
 	},
 	"receipts/checkpoint": {
 		own:     []string{"receipts"},
@@ -113,6 +113,7 @@ var plan = map[string]room{
 	"receipts/logproof": {
 		modules: []string{"golang.org/x/mod/sumdb"},
 		outside: []string{"net", "net/http", "os", "os/exec", "syscall"},
+		tests:   []string{"internal/testkit/witnesses"},
 	},
 	"receipts/journal": {
 		own:     []string{"internal/boltfile", "internal/durable", "internal/keyfile", "receipts", "receipts/checkpoint"},
@@ -269,7 +270,8 @@ var plan = map[string]room{
 		},
 		modules: []string{"go.uber.org/goleak"},
 	},
-	"internal/testkit/peers": {modules: []string{"github.com/coder/websocket", "github.com/miekg/dns"}, outside: []string{"testing"}},
+	"internal/testkit/witnesses": {modules: []string{"golang.org/x/mod/sumdb"}, outside: []string{"testing"}},
+	"internal/testkit/peers":     {modules: []string{"github.com/coder/websocket", "github.com/miekg/dns"}, outside: []string{"testing"}},
 	"test/bench": {
 		own: []string{
 			"internal/config", "internal/metrics", "internal/ruleset", "internal/sidecar", "internal/testkit/peers",

@@ -14,6 +14,7 @@ import (
 	"github.com/signet-egress/signet/internal/testkit"
 	"github.com/signet-egress/signet/internal/testkit/goldenfile"
 	"github.com/signet-egress/signet/receipts"
+	"github.com/signet-egress/signet/receipts/logproof"
 )
 
 // verdict is what a verifier says.
@@ -75,7 +76,17 @@ func (in *inputs) write(data []byte, err error) verdict {
 
 func (in *inputs) bundle(data []byte, pinned *receipts.KeySet) verdict {
 	in.t.Helper()
-	_, err := verify(data, pinned)
+	return in.demanding(nil, data, pinned)
+}
+
+// demanding wants the bundle to meet a policy, which agree must be told of too.
+func (in *inputs) demanding(policy *logproof.Policy, data []byte, pinned *receipts.KeySet) verdict {
+	in.t.Helper()
+	r, err := Open(bytes.NewReader(data), int64(len(data)))
+	if err == nil {
+		r.Demand(policy)
+		_, err = r.Verify(pinned, nil)
+	}
 	return in.write(data, err)
 }
 
@@ -95,14 +106,15 @@ func (in *inputs) lines(lines [][]byte, pinned *receipts.KeySet) verdict {
 	return in.write(jsonLines(lines), err)
 }
 
-// agree has the second verifier judge them too.
-func (in *inputs) agree(jwks []byte) {
+// agree has the second verifier judge them too, with the options that say what the
+// first was told.
+func (in *inputs) agree(jwks []byte, options ...string) {
 	in.t.Helper()
 	keys := filepath.Join(in.dir, "keys.json")
 	if err := os.WriteFile(keys, jwks, 0o600); err != nil {
 		in.t.Fatal(err)
 	}
-	args := append([]string{"--json", "--jwks", keys}, in.paths...)
+	args := slices.Concat([]string{"--json", "--jwks", keys}, options, in.paths)
 	r := testkit.PythonFile(in.t, "python3-cryptography", "cryptography", "../../docs/verify/signet_verify.py", args...)
 	second := strings.Split(strings.TrimSpace(r.Stdout), "\n")
 	if len(second) != len(in.first) {

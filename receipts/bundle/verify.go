@@ -3,6 +3,7 @@ package bundle
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/signet-egress/signet/receipts"
 	"github.com/signet-egress/signet/receipts/checkpoint"
+	"github.com/signet-egress/signet/receipts/logproof"
 )
 
 // Result is what was found of a good bundle.
@@ -17,6 +19,7 @@ type Result struct {
 	receipts.Result // of its records; Pinned tells of those and of the manifest
 	Manifest        *Manifest
 	Checkpoints     checkpoint.Report // of those in the manifest
+	Logged          Logged            // where the manifest has a proof
 }
 
 // Reader reads a bundle from a file. Its memory does not grow with the file.
@@ -26,6 +29,7 @@ type Reader struct {
 	notes    []checkpoint.Note // the manifest's
 	keys     *receipts.KeySet  // the manifest's
 	observe  func(receipts.Record)
+	policy   *logproof.Policy // nil: none is demanded
 }
 
 // Open reads and checks a bundle's layout and its manifest, whose key is not yet
@@ -59,6 +63,10 @@ func (r *Reader) Keys() []receipts.ChainKey { return r.keys.Keys() }
 
 // Observe has Verify call fn with each good record, in order.
 func (r *Reader) Observe(fn func(receipts.Record)) { r.observe = fn }
+
+// Demand has Verify want a proof that the last record is in a log, up to a checkpoint
+// that the policy's witnesses have cosigned.
+func (r *Reader) Demand(p *logproof.Policy) { r.policy = p }
 
 // Size is how many bytes the records have, with their newlines.
 func (r *Reader) Size() int64 { return int64(r.layout.records.UncompressedSize64) }
@@ -114,16 +122,26 @@ func (r *Reader) Verify(pinned *receipts.KeySet, progress func(bytes int)) (Resu
 	if err := c.check(&found); err != nil {
 		return Result{}, err
 	}
-	if m := r.manifest; m.Log != nil {
-		if err := m.Log.check(r.keys.Key(m.KID), m.Last.ReceiptHash); err != nil {
-			return Result{}, &Error{Part: "manifest", Cause: CauseLog, Err: err}
-		}
+	logged, err := r.checkLog()
+	if err != nil {
+		return Result{}, &Error{Part: "manifest", Cause: CauseLog, Err: err}
 	}
 	report, err := c.audit.Report(found.ChainID, slices.Concat(v.Keys(), trusted.Keys()))
 	if err != nil {
 		return Result{}, checkpoint.VerifyError(err)
 	}
-	return Result{Result: found, Manifest: r.manifest, Checkpoints: report}, nil
+	return Result{Result: found, Manifest: r.manifest, Checkpoints: report, Logged: logged}, nil
+}
+
+func (r *Reader) checkLog() (Logged, error) {
+	m := r.manifest
+	switch {
+	case m.Log != nil:
+		return m.Log.check(r.keys.Key(m.KID), m.Last.ReceiptHash, r.policy)
+	case r.policy != nil:
+		return Logged{}, errors.New("it has no proof of a log, whose checkpoint witnesses could have cosigned: a collector's exports have one")
+	}
+	return Logged{}, nil
 }
 
 // checkSigner demands of the manifest's key what is demanded of the records'.

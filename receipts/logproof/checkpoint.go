@@ -1,6 +1,7 @@
 // Package logproof is the auditor's side of a collector's log (RFC 6962, section
 // 2.1): it opens the checkpoints that the collector signs (C2SP tlog-checkpoint)
-// and reads the log's tiles (C2SP tlog-tiles), each held against a checkpoint.
+// and witnesses cosign (C2SP tlog-cosignature), and reads the log's tiles (C2SP
+// tlog-tiles), each held against a checkpoint.
 //
 // A leaf's data is the 32 bytes of a record's receipt_hash.
 package logproof
@@ -16,7 +17,7 @@ import (
 )
 
 // OpenCheckpoint verifies a checkpoint with a verifier key (C2SP signed-note) and
-// returns the tree that it is of.
+// returns the tree that it is of. What witnesses say of it, Cosignatures tells.
 func OpenCheckpoint(signed []byte, verifierKey string) (tlog.Tree, error) {
 	v, err := note.NewVerifier(verifierKey)
 	if err != nil {
