@@ -196,6 +196,11 @@ var plan = map[string]room{
 		modules: []string{"golang.org/x/mod/sumdb"},
 		outside: []string{"net", "net/http"},
 	},
+	"internal/collector/witness": {
+		own:     []string{"internal/collector/merkle", "internal/collector/store", "receipts/logproof"},
+		modules: []string{"github.com/google/uuid", "golang.org/x/mod/sumdb", "golang.org/x/sync"},
+		tests:   []string{"internal/collector/store/storetest", "internal/metrics", "internal/testkit/chains", "internal/testkit/stores", "internal/testkit/witnesses"},
+	},
 	"internal/collector/web": {
 		own: []string{
 			"internal/collector/access", "internal/collector/audit", "internal/collector/cursor", "internal/collector/download", "internal/collector/merkle", "internal/collector/store",

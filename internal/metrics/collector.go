@@ -22,6 +22,8 @@ type Collector struct {
 	gaps, faults        prometheus.Counter
 	logged, stuck       prometheus.Counter
 	waiting             prometheus.Gauge
+	witnessed           *prometheus.CounterVec
+	unwitnessed         *prometheus.GaugeVec
 	oldest              atomic.Int64 // when the oldest record that waits was received, in milliseconds since 1970; 0: none waits
 	unread              prometheus.Counter
 	answers             *prometheus.CounterVec
@@ -61,6 +63,8 @@ func NewCollector(build string) *Collector {
 	}
 	c.waiting = d.gauge("log_queue_records", "Records that wait for their tenants' logs, those of a tenant's first thousand batches. Every replica looks every ten seconds, and sees all.").WithLabelValues()
 	d.probe("log_queue_age_seconds", "How long the oldest of those has waited; up to ten seconds too much. 0 where none waits.", c.queueAge)
+	c.witnessed = d.counter("log_witness_answers_total", "What witnesses made of the logs' checkpoints. Inconsistent: the witness knows another history of the log.", "witness", "outcome")
+	c.unwitnessed = d.gauge("log_unwitnessed_seconds", "How long the log waits that has waited the longest for a witness to cosign what is new in it; 0 where none waits.", "witness")
 	d.gauge("build_info", "Always 1; what is running.", "version", "go_version").WithLabelValues(build, runtime.Version()).Set(1)
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	c.registry, c.definitions = d.registry, d.definitions
@@ -132,6 +136,17 @@ func (c *Collector) queueAge() float64 {
 		return 0
 	}
 	return max(time.Since(time.UnixMilli(oldest)).Seconds(), 0)
+}
+
+// Witnessed tells what a witness, one of the configuration's, made of a checkpoint:
+// cosigned, inconsistent, refused or unanswered.
+func (c *Collector) Witnessed(witness, outcome string) {
+	c.witnessed.WithLabelValues(witness, outcome).Inc()
+}
+
+// Unwitnessed tells how long the log waits for a witness that waits the longest.
+func (c *Collector) Unwitnessed(witness string, waits time.Duration) {
+	c.unwitnessed.WithLabelValues(witness).Set(waits.Seconds())
 }
 
 // Answered tells of an answer of the HTTP API; endpoint is one of its own.

@@ -27,7 +27,6 @@ type Reader interface {
 	ChainKeys(ctx context.Context, tenant, id string) ([]store.Key, error)
 	ListAlarms(ctx context.Context, tenant string, q store.AlarmQuery) ([]store.Alarm, error)
 	Forks(ctx context.Context, tenant, chain string) ([]store.Fork, error)
-	LogState(ctx context.Context, tenant string) (store.LogState, error)
 	Tile(ctx context.Context, tenant string, level int, n int64) ([]byte, error)
 	LeafIndex(ctx context.Context, tenant, chain string, seq int64) (int64, error)
 	LogEntries(ctx context.Context, tenant string, from int64, limit int) ([]store.Leaf, error)

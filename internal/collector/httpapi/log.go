@@ -6,22 +6,31 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/receipts/logproof"
 )
 
-// checkpoint is the log's newest signed note (C2SP tlog-checkpoint).
+// checkpoint is the log's newest signed note (C2SP tlog-checkpoint), or the newest
+// that so many witnesses have cosigned, with their lines.
 func (a *API) checkpoint(w http.ResponseWriter, r *request) error {
-	if err := newQuery(r).end(); err != nil {
+	v := newQuery(r)
+	witnesses := int(v.number("witnesses", 0, 1000, 0))
+	if err := v.end(); err != nil {
 		return err
 	}
-	state, err := a.logState(r)
+	all, err := a.checkpoints(r)
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = w.Write(state.Checkpoint)
-	return nil
+	for i := range all {
+		if len(all[i].By) >= witnesses {
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			_, _ = w.Write(all[i].Note())
+			return nil
+		}
+	}
+	return notFound(store.ErrNotFound, "checkpoint that so many witnesses have cosigned")
 }
 
 // logKey is the verifier key of the log's checkpoints (C2SP signed-note).
@@ -38,12 +47,13 @@ func (a *API) logKey(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
-func (a *API) logState(r *request) (store.LogState, error) {
-	state, err := a.Store.LogState(r.Context(), r.tenant)
-	if err == nil && state.Size == 0 {
-		return state, notFound(store.ErrNotFound, "log yet: it begins with the first record")
+// checkpoints are the newest, and those that are cosigned.
+func (a *API) checkpoints(r *request) ([]merkle.Checkpoint, error) {
+	all, err := a.Prover.Checkpoints(r.Context(), r.tenant)
+	if err == nil && len(all) == 0 {
+		return nil, notFound(store.ErrNotFound, "log yet: it begins with the first record")
 	}
-	return state, err
+	return all, err
 }
 
 // tile is a tile of hashes at the path that C2SP tlog-tiles gives it:
@@ -112,7 +122,8 @@ type proof struct {
 	Checkpoint string   `json:"checkpoint"`
 }
 
-// inclusion proves that a record is in the log, up to the newest checkpoint.
+// inclusion proves that a record is in the log, up to the checkpoint that the most
+// witnesses have cosigned.
 func (a *API) inclusion(w http.ResponseWriter, r *request) error {
 	v := newQuery(r)
 	id, chain, seq := v.text("receipt"), v.text("chain"), v.number("seq", 1, 1<<53-1, 0)
@@ -149,14 +160,15 @@ func (a *API) consistency(w http.ResponseWriter, r *request) error {
 	if err := v.end(); err != nil {
 		return err
 	}
-	state, err := a.logState(r)
+	all, err := a.checkpoints(r)
 	if err != nil {
 		return err
 	}
-	if old < 1 || old > state.Size {
-		return badParameter("from", "it is the size of an older checkpoint, from 1 to %d", state.Size)
+	newest := &all[0]
+	if old < 1 || old > newest.N {
+		return badParameter("from", "it is the size of an older checkpoint, from 1 to %d", newest.N)
 	}
-	p, err := a.Prover.Consistency(r.Context(), r.tenant, old, &state)
+	p, err := a.Prover.Consistency(r.Context(), r.tenant, old, newest)
 	if err != nil {
 		return err
 	}

@@ -8,9 +8,9 @@ import (
 // Alarms is what an operator must look at.
 type Alarms interface {
 	// Raise opens an alarm, or takes At, Seq and Message into the one of its kind
-	// that is open for the chain. It tells whether it is new.
+	// that is open for the chain, or for the log. It tells whether it is new.
 	Raise(ctx context.Context, tenant string, a Alarm) (bool, error)
-	// Clear ends the alarm of a kind for a chain, if one is open.
+	// Clear ends the alarm of a kind for a chain, or for the log (""), if one is open.
 	Clear(ctx context.Context, tenant, chain string, kind AlarmKind, at time.Time) error
 	// ListAlarms lists alarms, the newest first.
 	ListAlarms(ctx context.Context, tenant string, q AlarmQuery) ([]Alarm, error)
@@ -36,14 +36,15 @@ const (
 	AlarmClock    AlarmKind = "clock"    // the sidecar's clock is more than 5 minutes off
 	AlarmInvalid  AlarmKind = "invalid"  // records came that cannot be verified
 	AlarmQuota    AlarmKind = "quota"    // records wait at the sidecar, since the tenant may keep no more
+	AlarmWitness  AlarmKind = "witness"  // a witness knows another history of the log than there is
 )
 
 // Alarm is one thing to look at.
 type Alarm struct {
 	ID      string // UUIDv7
 	Kind    AlarmKind
-	Chain   string
-	Seq     int64 // 0 where it is about none
+	Chain   string // "": it is about the log
+	Seq     int64  // 0 where it is about none
 	Message string
 	Raised  time.Time
 	Last    time.Time // when it was raised again

@@ -24,6 +24,22 @@ type Log interface {
 	// transaction under the lock of the log's row. Where there are none, or another
 	// has the lock, it does nothing. It returns how many it took.
 	Sequence(ctx context.Context, tenant string, most int, grow Grow) (int, error)
+	// Cosignatures are what witnesses have said of the log's checkpoints, of the larger
+	// trees first.
+	Cosignatures(ctx context.Context, tenant string) ([]Cosignature, error)
+	// AddCosignature keeps one, in the place of what the witness said of a tree of the
+	// size before. It drops those of checkpoints all of whose witnesses have cosigned
+	// one larger checkpoint too, so that there are few.
+	AddCosignature(ctx context.Context, tenant string, c Cosignature) error
+}
+
+// Cosignature is a witness's on a checkpoint (C2SP tlog-cosignature), verified.
+type Cosignature struct {
+	Size       int64     // of the checkpoint's tree
+	Witness    string    // its verifier key (C2SP signed-note)
+	Checkpoint []byte    // as the log signed it
+	Line       string    // that goes below it, without the newline
+	At         time.Time // when the witness signed, by its clock
 }
 
 // Waiting is what waits for a log.

@@ -13,16 +13,17 @@ import (
 func (s *Store) Raise(ctx context.Context, tenant string, a store.Alarm) (bool, error) {
 	raised := false
 	err := s.writing(ctx, tenant, "alarm", func(tx Tx) error {
-		n, err := tx.Exec(ctx,
-			`UPDATE alarms SET seq = $4, message = $5, last = $6 WHERE tenant = $1 AND chain_id = $2 AND kind = $3 AND cleared IS NULL`,
-			tenant, a.Chain, string(a.Kind), a.Seq, a.Message, when(a.Raised))
+		w := openAlarm(tenant, a.Chain)
+		w.and(`kind = `, string(a.Kind))
+		set := `seq = ` + w.bind(a.Seq) + `, message = ` + w.bindText(a.Message) + `, last = ` + w.bind(when(a.Raised))
+		n, err := tx.Exec(ctx, `UPDATE alarms SET `+set+` WHERE `+w.sql(), w.args...)
 		if err != nil || n > 0 {
 			return err
 		}
 		n, err = tx.Exec(ctx,
 			`INSERT INTO alarms (tenant, alarm_id, kind, chain_id, seq, message, raised, last) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
 			 ON CONFLICT DO NOTHING`,
-			tenant, a.ID, string(a.Kind), a.Chain, a.Seq, a.Message, when(a.Raised))
+			tenant, a.ID, string(a.Kind), chainOf(a.Chain), a.Seq, a.Message, when(a.Raised))
 		raised = n > 0
 		return err
 	})
@@ -38,12 +39,31 @@ func (s *Store) Clear(ctx context.Context, tenant, chain string, kind store.Alar
 
 // clearAlarms ends the alarms of these kinds that are open for a chain.
 func clearAlarms(ctx context.Context, tx Tx, tenant, chain string, at time.Time, kinds ...store.AlarmKind) error {
-	var w where
-	w.and(`tenant = `, tenant)
-	w.and(`chain_id = `, chain)
-	in(&w, `kind`, kinds)
-	_, err := tx.Exec(ctx, `UPDATE alarms SET cleared = `+w.bind(when(at))+` WHERE cleared IS NULL AND `+w.sql(), w.args...)
+	w := openAlarm(tenant, chain)
+	in(w, `kind`, kinds)
+	_, err := tx.Exec(ctx, `UPDATE alarms SET cleared = `+w.bind(when(at))+` WHERE `+w.sql(), w.args...)
 	return err
+}
+
+// openAlarm finds what is open for a chain, or for the log.
+func openAlarm(tenant, chain string) *where {
+	w := new(where)
+	w.and(`tenant = `, tenant)
+	if chain == "" {
+		w.text(` AND chain_id IS NULL`)
+	} else {
+		w.and(`chain_id = `, chain)
+	}
+	w.text(` AND cleared IS NULL`)
+	return w
+}
+
+// chainOf is a chain's id as a parameter: NULL for none.
+func chainOf(id string) any {
+	if id == "" {
+		return nil
+	}
+	return id
 }
 
 // ListAlarms implements store.Alarms.
@@ -67,7 +87,7 @@ func (s *Store) ListAlarms(ctx context.Context, tenant string, q store.AlarmQuer
 	})
 }
 
-const selectAlarms = `SELECT CAST(alarm_id AS text) AS id, kind, CAST(chain_id AS text) AS chain, seq, message, raised, last, cleared FROM alarms WHERE `
+const selectAlarms = `SELECT CAST(alarm_id AS text) AS id, kind, COALESCE(CAST(chain_id AS text), '') AS chain, seq, message, raised, last, cleared FROM alarms WHERE `
 
 func scanAlarm(scan scan) (a store.Alarm, err error) {
 	err = scan(&a.ID, &a.Kind, &a.Chain, &a.Seq, &a.Message, timeOf(&a.Raised), timeOf(&a.Last), timeOf(&a.Cleared))

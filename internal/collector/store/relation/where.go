@@ -45,4 +45,10 @@ func (w *where) bind(value any) string {
 	return "$" + strconv.Itoa(len(w.args))
 }
 
+// bindText is bind for a text that is written and not found by.
+func (w *where) bindText(text string) string {
+	w.args = append(w.args, text)
+	return "$" + strconv.Itoa(len(w.args))
+}
+
 func (w *where) sql() string { return w.b.String() }

@@ -24,6 +24,8 @@ const (
 	BulkAgents  = 10 // of chains, records and roll-ups
 	BulkReasons = 3  // with their outcome, in each hour of each agent
 	BulkAlarms  = 5000
+
+	BulkCosignatures = 20 // each of a tree and a witness of its own
 )
 
 // BulkStart is when the first record was made.

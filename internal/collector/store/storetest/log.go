@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -72,6 +73,54 @@ func testLog(t *testing.T, s store.Store) {
 	same(t, "state", state, store.LogState{Size: 15, Root: sha256.Sum256(tile), Checkpoint: []byte("signed"), At: day})
 }
 
+// What is kept of cosignatures is each that one who asks for some witnesses could
+// want: the largest tree that they all have cosigned.
+func testCosignatures(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	create(t, s, "beta")
+	same(t, "none", get(s.Cosignatures(ctx, "acme"))(t), nil)
+	of := func(size int64, witness string) store.Cosignature {
+		return store.Cosignature{Size: size, Witness: witness, Checkpoint: fmt.Appendf(nil, "of %d", size), Line: "— " + witness + " AAAA", At: day.Add(time.Duration(size) * time.Second)}
+	}
+	add := func(c store.Cosignature, want ...store.Cosignature) {
+		t.Helper()
+		must(t, s.AddCosignature(ctx, "acme", c))
+		same(t, fmt.Sprintf("after %s of %d", c.Witness, c.Size), get(s.Cosignatures(ctx, "acme"))(t), want)
+	}
+	add(of(5, "a"), of(5, "a"))
+	add(of(5, "b"), of(5, "b"), of(5, "a"))
+	add(of(7, "a"), of(7, "a"), of(5, "b"), of(5, "a"))
+	add(of(9, "a"), of(9, "a"), of(5, "b"), of(5, "a"))
+	add(of(9, "c"), of(9, "c"), of(9, "a"), of(5, "b"), of(5, "a"))
+	again := of(9, "a")
+	again.Line, again.At = "— a BBBB", day
+	add(again, of(9, "c"), again, of(5, "b"), of(5, "a"))
+	add(of(8, "b"), of(9, "c"), again, of(8, "b"), of(5, "b"), of(5, "a"))
+	add(of(3, "c"), of(9, "c"), again, of(8, "b"), of(5, "b"), of(5, "a"))
+	add(of(9, "b"), of(9, "c"), of(9, "b"), again)
+	same(t, "of another tenant", get(s.Cosignatures(ctx, "beta"))(t), nil)
+}
+
+// An alarm of no chain is about the log, of which a tenant has one.
+func testLogAlarms(t *testing.T, s store.Store) {
+	t.Helper()
+	ctx := t.Context()
+	create(t, s, "beta")
+	first := store.Alarm{ID: chains.UUID(), Kind: store.AlarmWitness, Message: "one", Raised: day}
+	again := store.Alarm{ID: chains.UUID(), Kind: store.AlarmWitness, Message: "two", Raised: day.Add(time.Hour)}
+	same(t, "of the log", get(s.Raise(ctx, "acme", first))(t), true)
+	same(t, "of the log again", get(s.Raise(ctx, "acme", again))(t), false)
+	first.Last, first.Message = again.Raised, "two"
+	open := get(s.ListAlarms(ctx, "acme", store.AlarmQuery{Open: true, Limit: 1}))(t)
+	same(t, "open of the log", open, []store.Alarm{first})
+	must(t, s.Clear(ctx, "beta", "", store.AlarmWitness, day))
+	must(t, s.Clear(ctx, "acme", "", store.AlarmFork, day))
+	same(t, "still open", get(s.ListAlarms(ctx, "acme", store.AlarmQuery{Open: true, Limit: 1}))(t), open)
+	must(t, s.Clear(ctx, "acme", "", store.AlarmWitness, day))
+	first.Cleared = day
+	same(t, "cleared", get(s.ListAlarms(ctx, "acme", store.AlarmQuery{Limit: 1}))(t), []store.Alarm{first})
+}
+
 func testAlarms(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	c := register(t, s, "a", day)
@@ -98,6 +147,8 @@ func testAlarms(t *testing.T, s store.Store) {
 	same(t, "after", get(s.ListAlarms(ctx, "acme", store.AlarmQuery{Chain: c.ID, After: other.ID}))(t), []store.Alarm{first})
 	again.ID = chains.UUID()
 	same(t, "raised anew", get(s.Raise(ctx, "acme", again))(t), true)
+
+	testLogAlarms(t, s)
 
 	c.Exchanges(150)
 	for i, line := range c.Lines {

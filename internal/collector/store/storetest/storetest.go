@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		"quota":        testQuota,
 		"shared quota": testSharedQuota,
 		"log":          testLog,
+		"cosignatures": testCosignatures,
 		"alarms":       testAlarms,
 		"silence":      testSilence,
 		"tenants":      testTenants,

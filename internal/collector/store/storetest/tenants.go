@@ -43,6 +43,8 @@ func testTenants(t *testing.T, s store.Store) {
 	same(t, "storage", get(s.Stored(ctx, "beta"))(t), store.Stored{})
 	same(t, "queue", get(s.Waiting(ctx, "beta"))(t), store.Waiting{})
 	same(t, "log", get(s.LogState(ctx, "beta"))(t), store.LogState{})
+	must(t, s.AddCosignature(ctx, "acme", store.Cosignature{Size: 1, Witness: "a", Checkpoint: []byte("of 1"), Line: "line", At: day}))
+	same(t, "cosignatures", len(get(s.Cosignatures(ctx, "beta"))(t)), 0)
 	same(t, "entries", len(get(s.LogEntries(ctx, "beta", 0, 0))(t)), 0)
 	same(t, "open alarms", len(get(s.OpenAlarms(ctx, "beta", []string{a.Chain}))(t)), 0)
 	same(t, "alarms", len(get(s.ListAlarms(ctx, "beta", store.AlarmQuery{}))(t)), 0)

@@ -191,6 +191,10 @@ func (b Bulk) logUses(n int) []Use {
 		{Name: "a record's place", Rows: 1, Method: "LeafIndex", Args: []any{"acme", b.Writer(n), b.Seq(n)}},
 		{Name: "entries", Rows: 250 + 250/perRun + 2, Method: "LogEntries", Args: []any{"acme", int64(n), 250}},
 		{Name: "what waits for the log", Rows: 1000 + 2, Method: "Waiting", Args: []any{"acme"}},
+		{Name: "cosignatures", Rows: BulkCosignatures, Method: "Cosignatures", Args: []any{"acme"}},
+		{Name: "a newer cosignature", Rows: BulkCosignatures + 1, Method: "AddCosignature", Args: []any{"acme", store.Cosignature{
+			Size: 10, Witness: "witness-10", Checkpoint: []byte("checkpoint"), Line: "line", At: day,
+		}}, Writes: true},
 		// Each run is read and taken away; then the log, and a tile.
 		{Name: "sequencing", Rows: 3*runs + 3, Method: "Sequence", Args: []any{"acme", 2000, store.Grow(grow)}, Writes: true},
 	}
@@ -201,6 +205,7 @@ func (b Bulk) alarmUses(n int) []Use {
 	fresh := store.Alarm{ID: chains.UUID(), Kind: store.AlarmClock, Chain: chain, Message: "message", Raised: day}
 	again := fresh
 	again.ID, again.Kind = chains.UUID(), store.AlarmGap
+	ofLog := store.Alarm{ID: chains.UUID(), Kind: store.AlarmWitness, Message: "message", Raised: day}
 	const open = 7 // of a chain, at most: one of each kind
 	page := make([]string, 50)
 	for i := range page {
@@ -220,6 +225,8 @@ func (b Bulk) alarmUses(n int) []Use {
 		{Name: "an alarm that is open", Rows: open, Method: "Raise", Args: []any{"acme", again}, Writes: true},
 		{Name: "a new alarm", Rows: open, Method: "Raise", Args: []any{"acme", fresh}, Writes: true},
 		{Name: "the end of an alarm", Rows: open, Method: "Clear", Args: []any{"acme", chain, store.AlarmClock, day}, Writes: true},
+		{Name: "an alarm of the log", Rows: 1, Method: "Raise", Args: []any{"acme", ofLog}, Writes: true},
+		{Name: "the end of an alarm of the log", Rows: 1, Method: "Clear", Args: []any{"acme", "", store.AlarmWitness, day}, Writes: true},
 		{Name: "forks", Rows: 100, Method: "Forks", Args: []any{"acme", ""}},
 		{Name: "forks of a chain", Rows: 21, Method: "Forks", Args: []any{"acme", chain}},
 		{Name: "a new fork", Rows: 21, Method: "AddFork", Args: []any{"acme", fork}, Writes: true},

@@ -255,11 +255,23 @@ CREATE TABLE log_tiles (
 );
 ALTER TABLE log_tiles ALTER COLUMN data SET STORAGE EXTERNAL; -- hashes do not compress
 
+-- What witnesses have said of the log's checkpoints.
+CREATE TABLE log_cosignatures (
+	tenant     text COLLATE "C" NOT NULL,
+	size       bigint NOT NULL,
+	witness    text COLLATE "C" NOT NULL,
+	checkpoint bytea NOT NULL,
+	line       text NOT NULL,
+	at         timestamptz NOT NULL,
+	PRIMARY KEY (tenant, size, witness)
+);
+
+-- An alarm without a chain is about the log.
 CREATE TABLE alarms (
 	tenant   text COLLATE "C" NOT NULL,
 	alarm_id uuid NOT NULL,
 	kind     text NOT NULL,
-	chain_id uuid NOT NULL,
+	chain_id uuid,
 	seq      bigint NOT NULL,
 	message  text NOT NULL,
 	raised   timestamptz NOT NULL,
@@ -269,6 +281,7 @@ CREATE TABLE alarms (
 	FOREIGN KEY (tenant, chain_id) REFERENCES chains
 );
 CREATE UNIQUE INDEX alarms_open ON alarms (tenant, chain_id, kind) WHERE cleared IS NULL;
+CREATE UNIQUE INDEX alarms_open_of_log ON alarms (tenant, kind) WHERE cleared IS NULL AND chain_id IS NULL;
 CREATE INDEX alarms_of_chain ON alarms (tenant, chain_id, alarm_id);
 CREATE INDEX alarms_open_by_id ON alarms (tenant, alarm_id) WHERE cleared IS NULL;
 CREATE INDEX alarms_open_of_chain ON alarms (tenant, chain_id, alarm_id) WHERE cleared IS NULL;
@@ -293,7 +306,7 @@ DECLARE
 	name text;
 BEGIN
 	FOREACH name IN ARRAY ARRAY['chains', 'chain_keys', 'certificates', 'verifiers', 'records', 'given_up', 'rollups', 'storage',
-		'logs', 'log_queue', 'log_runs', 'log_tiles', 'alarms', 'forks'] LOOP
+		'logs', 'log_queue', 'log_runs', 'log_tiles', 'log_cosignatures', 'alarms', 'forks'] LOOP
 		EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
 		EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
 		EXECUTE format('CREATE POLICY tenant ON %I USING (tenant = current_setting(''signet.tenant'', true))', name);
@@ -306,8 +319,8 @@ $$;
 GRANT SELECT ON goose_db_version TO signet_app;
 
 -- Evidence is added, never changed: no UPDATE of records, and no DELETE but of
--- the log's queue and of sessions.
+-- the log's queue, of what witnesses said who have said more since, and of sessions.
 GRANT SELECT, INSERT ON tenants, chain_keys, records, given_up, log_runs, forks TO signet_app;
 GRANT SELECT, INSERT, UPDATE ON tokens, chains, certificates, verifiers, rollups, storage, logs, log_tiles, alarms TO signet_app;
 GRANT SELECT, INSERT, DELETE ON log_queue TO signet_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON sessions TO signet_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON log_cosignatures, sessions TO signet_app;

@@ -42,6 +42,7 @@ INSERT INTO rollups SELECT tenant, hour, '', outcome, reason, sum(exchanges), su
 -- Half of the records are in the log, in runs of ten; some of the others wait.
 INSERT INTO log_runs SELECT 'acme', n * 10, bulk_id('c', 900 + n % 100), n / 100 * 10 + 1, 10 FROM generate_series(0, current_setting('bulk.records')::int / 20 - 1) n;
 INSERT INTO log_tiles SELECT 'acme', level, n, sha256('tile') FROM generate_series(0, 2) level, generate_series(0, 999) n;
+INSERT INTO log_cosignatures SELECT tenant, n, 'witness-' || 20 - n, 'checkpoint', 'line', now() FROM tenants, generate_series(1, 20) n;
 INSERT INTO log_queue (tenant, chain_id, first_seq, records)
 	SELECT tenant, bulk_id('c', 900 + n % 100), current_setting('bulk.records')::int / 200 + n / 100 + 1, 1
 	FROM generate_series(0, 999) n, (VALUES ('tenant-1'), ('acme')) t (tenant);

@@ -186,11 +186,23 @@ CREATE TABLE log_tiles (
 	PRIMARY KEY (tenant, level, n)
 ) STRICT;
 
+-- What witnesses have said of the log's checkpoints.
+CREATE TABLE log_cosignatures (
+	tenant     TEXT NOT NULL,
+	size       INTEGER NOT NULL,
+	witness    TEXT NOT NULL,
+	checkpoint BLOB NOT NULL,
+	line       TEXT NOT NULL,
+	at         INTEGER NOT NULL,
+	PRIMARY KEY (tenant, size, witness)
+) STRICT, WITHOUT ROWID;
+
+-- An alarm without a chain is about the log.
 CREATE TABLE alarms (
 	tenant   TEXT NOT NULL,
 	alarm_id TEXT NOT NULL,
 	kind     TEXT NOT NULL,
-	chain_id TEXT NOT NULL,
+	chain_id TEXT,
 	seq      INTEGER NOT NULL,
 	message  TEXT NOT NULL,
 	raised   INTEGER NOT NULL,
@@ -200,6 +212,7 @@ CREATE TABLE alarms (
 	FOREIGN KEY (tenant, chain_id) REFERENCES chains
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX alarms_open ON alarms (tenant, chain_id, kind) WHERE cleared IS NULL;
+CREATE UNIQUE INDEX alarms_open_of_log ON alarms (tenant, kind) WHERE cleared IS NULL AND chain_id IS NULL;
 CREATE INDEX alarms_of_chain ON alarms (tenant, chain_id, alarm_id);
 CREATE INDEX alarms_open_by_id ON alarms (tenant, alarm_id) WHERE cleared IS NULL;
 CREATE INDEX alarms_open_of_chain ON alarms (tenant, chain_id, alarm_id) WHERE cleared IS NULL;

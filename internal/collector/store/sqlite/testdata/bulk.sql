@@ -36,6 +36,8 @@ INSERT INTO rollups SELECT tenant, hour, '', outcome, reason, sum(exchanges), su
 
 INSERT INTO log_runs SELECT 'acme', n * 10, printf('%08x-000c-7000-8000-000000000000', 900 + n % 100), n / 100 * 10 + 1, 10 FROM series, bulk WHERE n < records / 20;
 INSERT INTO log_tiles SELECT 'acme', l.n, t.n, zeroblob(32) FROM series l, series t WHERE l.n = 0 AND t.n < 1000;
+INSERT INTO log_cosignatures SELECT t.tenant, n, 'witness-' || (20 - n), CAST('checkpoint' AS BLOB), 'line', n
+	FROM tenants t, series WHERE n BETWEEN 1 AND 20 AND (tenant = 'acme' OR tenant LIKE 'tenant-1%');
 INSERT INTO log_queue (tenant, chain_id, first_seq, records)
 	SELECT tenant, printf('%08x-000c-7000-8000-000000000000', 900 + n % 100), records / 200 + n / 100 + 1, 1
 	FROM tenants, series, bulk WHERE tenant IN ('tenant-1', 'acme') AND n < 200;
