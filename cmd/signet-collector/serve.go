@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/signet-egress/signet/internal/collector/pki"
 	"github.com/signet-egress/signet/internal/collector/redis"
 	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/internal/collector/witness"
 	"github.com/signet-egress/signet/internal/lifecycle"
 )
 
@@ -29,6 +31,8 @@ type settings struct {
 	logName            string
 	tenantRate         int
 	redis              string
+	witnesses          []string
+	witnessInterval    time.Duration
 	cluster            cluster
 	migrate            bool
 }
@@ -71,6 +75,24 @@ func (s *settings) shared() (*redis.Settings, error) {
 	return settings, nil
 }
 
+// witnessClients are those of the logs. Two names for one key are no two witnesses.
+func (s *settings) witnessClients() ([]*witness.Client, error) {
+	if s.witnessInterval < time.Second {
+		return nil, &unusableError{fmt.Errorf("witness-interval: %s is less than a second", s.witnessInterval)}
+	}
+	clients := make([]*witness.Client, len(s.witnesses))
+	for i, named := range s.witnesses {
+		var err error
+		if clients[i], err = witness.New(named); err != nil {
+			return nil, &unusableError{err}
+		}
+	}
+	if err := witness.Distinct(clients); err != nil {
+		return nil, &unusableError{err}
+	}
+	return clients, nil
+}
+
 // certificate is what API and pages are served with over TLS; nil: without.
 func (s *settings) certificate(log *slog.Logger) (*pki.FileCertificate, error) {
 	switch {
@@ -107,6 +129,8 @@ func newServeCommand() *cobra.Command {
 	cmd.Flags().StringVar(&s.logName, "log-name", "signet-collector", "begins the name of each tenant's log, such as collector.example.com; auditors know logs by it, so that it must never change")
 	cmd.Flags().IntVar(&s.tenantRate, "tenant-rate", 10_000, "records a second that one tenant may send to this replica, or to all that share a Redis, on the average of 10 seconds")
 	cmd.Flags().StringVar(&s.redis, "redis", "", "redis://HOST[:PORT][/DB], rediss://… (TLS) or unix:///SOCKET: what replicas share limits and a cache of receipts through; without one each has its own")
+	cmd.Flags().StringSliceVar(&s.witnesses, "witness", nil, "verifier key and URL, with a space between, of a witness that cosigns the logs' checkpoints (C2SP tlog-witness); may be given several times")
+	cmd.Flags().DurationVar(&s.witnessInterval, "witness-interval", time.Minute, "how often a log that grows is sent to the witnesses; one that rests is once a day")
 	s.cluster.register(cmd)
 	return cmd
 }
@@ -118,6 +142,10 @@ func serve(ctx context.Context, s *settings, stderr io.Writer) (err error) {
 		return &unusableError{fmt.Errorf("tenant-rate: %d is not 1 or more", s.tenantRate)}
 	}
 	shared, err := s.shared()
+	if err != nil {
+		return err
+	}
+	witnesses, err := s.witnessClients()
 	if err != nil {
 		return err
 	}
@@ -146,7 +174,7 @@ func serve(ctx context.Context, s *settings, stderr io.Writer) (err error) {
 	c, err := collector.New(ctx, collector.Options{
 		Listen: s.listen, HTTPListen: s.httpListen, HTTPCertificate: cert, MetricsListen: s.metricsListen, Names: s.names,
 		Store: kept, Authority: authority, Key: key, TenantRate: s.tenantRate, LogName: s.logName, Build: version(), Kubernetes: kubernetes, Redis: shared,
-		Logger: log,
+		Witnesses: witnesses, WitnessInterval: s.witnessInterval, Logger: log,
 	})
 	if err != nil {
 		return err

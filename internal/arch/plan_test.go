@@ -25,7 +25,7 @@ var plan = map[string]room{
 		tests:   []string{"go.yaml.in/yaml/v3", "internal/testkit/witnesses"},
 	},
 	"cmd/signet-collector": {
-		own:     []string{"internal/collector", "internal/collector/enrol", "internal/collector/pki", "internal/collector/redis", "internal/collector/store", "internal/lifecycle"},
+		own:     []string{"internal/collector", "internal/collector/enrol", "internal/collector/pki", "internal/collector/redis", "internal/collector/store", "internal/collector/witness", "internal/lifecycle"},
 		modules: []string{"github.com/dustin/go-humanize", "github.com/spf13/cobra", "github.com/spf13/pflag"},
 	},
 	"internal/sidecar": {
@@ -143,10 +143,10 @@ var plan = map[string]room{
 	"internal/collector": {
 		own: []string{
 			"internal/api", "internal/collector/access", "internal/collector/audit", "internal/collector/budget", "internal/collector/cache", "internal/collector/enrol", "internal/collector/httpapi", "internal/collector/ingest", "internal/collector/merkle",
-			"internal/collector/pki", "internal/collector/redis", "internal/collector/store", "internal/collector/store/postgres", "internal/collector/store/sqlite", "internal/collector/web", "internal/keyfile", "internal/metrics",
+			"internal/collector/pki", "internal/collector/redis", "internal/collector/store", "internal/collector/store/postgres", "internal/collector/store/sqlite", "internal/collector/web", "internal/collector/witness", "internal/keyfile", "internal/metrics",
 		},
 		modules: []string{"golang.org/x/sync", "google.golang.org/grpc"},
-		tests:   []string{"github.com/klauspost/compress/zstd", "github.com/redis/go-redis/v9", "golang.org/x/net/http2", "internal/collector/download", "internal/testkit/chains", "internal/testkit/stores", "receipts"},
+		tests:   []string{"github.com/klauspost/compress/zstd", "github.com/redis/go-redis/v9", "golang.org/x/net/http2", "internal/collector/download", "internal/testkit/chains", "internal/testkit/stores", "internal/testkit/witnesses", "receipts", "receipts/bundle", "receipts/logproof"},
 	},
 	"internal/collector/ingest": {
 		own:     []string{"internal/api", "internal/collector/pki", "internal/collector/store", "receipts"},
@@ -187,7 +187,7 @@ var plan = map[string]room{
 		},
 		modules: []string{"golang.org/x/mod/sumdb"},
 		tests: []string{
-			"internal/collector/budget", "internal/collector/store/storetest", "internal/metrics", "internal/testkit/chains", "internal/testkit/stores", "receipts/bundle",
+			"internal/collector/budget", "internal/collector/store/storetest", "internal/metrics", "internal/testkit/chains", "internal/testkit/stores", "internal/testkit/witnesses", "receipts/bundle",
 			"github.com/santhosh-tekuri/jsonschema/v6", "go.yaml.in/yaml/v3",
 		},
 	},
@@ -208,7 +208,7 @@ var plan = map[string]room{
 		},
 		modules: []string{"golang.org/x/mod/sumdb"},
 		tests: []string{
-			"internal/collector/budget", "internal/collector/store/storetest", "internal/metrics", "internal/testkit/chains", "internal/testkit/stores", "github.com/chromedp",
+			"internal/collector/budget", "internal/collector/store/storetest", "internal/metrics", "internal/testkit/chains", "internal/testkit/stores", "internal/testkit/witnesses", "github.com/chromedp",
 		},
 	},
 	"internal/collector/pki": {own: []string{"internal/durable", "internal/keyfile"}},

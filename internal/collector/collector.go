@@ -3,6 +3,7 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/tls"
@@ -25,11 +26,12 @@ import (
 	"github.com/signet-egress/signet/internal/collector/pki"
 	"github.com/signet-egress/signet/internal/collector/redis"
 	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/internal/collector/witness"
 	"github.com/signet-egress/signet/internal/metrics"
 )
 
 // Options are what a Collector is made of. All are required but MetricsListen,
-// Kubernetes and Redis.
+// Kubernetes, Redis and Witnesses.
 type Options struct {
 	Listen     string // of gRPC, host:port
 	HTTPListen string // of API, pages and health, host:port
@@ -49,7 +51,11 @@ type Options struct {
 	Build         string             // version of the program
 	Kubernetes    *enrol.Kubernetes  // whose service accounts may enrol; nil: nobody's
 	Redis         *redis.Settings    // what replicas share beside the store; nil: nothing
-	Logger        *slog.Logger
+	Witnesses     []*witness.Client  // of the logs; none: they are not witnessed
+	// WitnessInterval is between two times that a growing log is sent to them; 0: a
+	// minute.
+	WitnessInterval time.Duration
+	Logger          *slog.Logger
 }
 
 // Collector is a running collector: its listeners are bound from New on.
@@ -58,6 +64,7 @@ type Collector struct {
 	metrics    *metrics.Collector
 	sequencer  *merkle.Sequencer
 	watch      *ingest.Watch
+	feeder     *witness.Feeder
 	grpc       *grpc.Server
 	rpc        net.Listener
 	pages, ops *site         // ops may be nil
@@ -87,6 +94,7 @@ func New(ctx context.Context, o Options) (_ *Collector, err error) {
 	c := &Collector{
 		log: o.Logger, metrics: measured, redis: shared, ending: make(chan struct{}),
 		sequencer: sequencer, watch: ingest.NewWatch(o.Store, o.Logger, measured),
+		feeder: witness.NewFeeder(o.Store, merkle.Prover{Store: o.Store}, o.Witnesses, cmp.Or(o.WitnessInterval, time.Minute), measured, o.Logger),
 	}
 	if c.rpc, err = listen(ctx, "listen", o.Listen); err != nil {
 		return nil, err
@@ -191,7 +199,7 @@ func (c *Collector) Serve(ctx context.Context) error {
 	for _, s := range c.sites() {
 		group.Go(s.serve)
 	}
-	for _, run := range []func(context.Context){c.sequencer.Run, c.watch.Run} {
+	for _, run := range []func(context.Context){c.sequencer.Run, c.watch.Run, c.feeder.Run} {
 		group.Go(func() error {
 			run(working)
 			return nil

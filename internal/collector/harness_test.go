@@ -26,6 +26,7 @@ import (
 	"github.com/signet-egress/signet/internal/collector/pki"
 	"github.com/signet-egress/signet/internal/collector/redis"
 	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/internal/collector/witness"
 	"github.com/signet-egress/signet/internal/testkit/chains"
 	"github.com/signet-egress/signet/receipts"
 )
@@ -42,6 +43,7 @@ type world struct {
 	rate      int             // of each tenant; 0: the default
 	redis     *redis.Settings // nil: there is none
 	limits    ingest.Limits   // zero members are the defaults
+	witnesses []*witness.Client
 	// certificate is of API and pages; nil: they are spoken to without TLS.
 	certificate *pki.FileCertificate
 }
@@ -88,7 +90,8 @@ func (w *world) serve() {
 	w.t.Helper()
 	c, err := collector.New(w.t.Context(), collector.Options{
 		Listen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", HTTPCertificate: w.certificate, MetricsListen: "127.0.0.1:0", Names: []string{"127.0.0.1"},
-		Store: w.store, Authority: w.authority, Key: w.key, TenantRate: w.rate, Limits: w.limits, Redis: w.redis, LogName: "collector.example", Build: "v0.0.0-test", Logger: slog.New(slog.NewTextHandler(w.log, nil)),
+		Store: w.store, Authority: w.authority, Key: w.key, TenantRate: w.rate, Limits: w.limits, Redis: w.redis, LogName: "collector.example", Build: "v0.0.0-test",
+		Witnesses: w.witnesses, WitnessInterval: 20 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(w.log, nil)),
 	})
 	if err != nil {
 		w.t.Fatal(err)

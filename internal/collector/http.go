@@ -19,6 +19,7 @@ import (
 	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/pki"
 	"github.com/signet-egress/signet/internal/collector/web"
+	"github.com/signet-egress/signet/internal/collector/witness"
 	"github.com/signet-egress/signet/internal/metrics"
 )
 
@@ -31,11 +32,11 @@ func httpHandler(o Options, gate *access.Gate, cached *cache.Store, sequencer *m
 	prover, signer := merkle.Prover{Store: o.Store}, merkle.NewSigner(o.LogName, o.Key)
 	exporter := &audit.Exporter{Store: o.Store, Sequencer: sequencer, Prover: prover, Key: o.Key, Build: o.Build, Now: time.Now}
 	api := httpapi.New(httpapi.Config{
-		Store: cached, Prover: prover, Exporter: exporter, Gate: gate, Key: pub, LogKey: signer.VerifierKey,
+		Store: cached, Prover: prover, Exporter: exporter, Gate: gate, Key: pub, LogKey: signer.VerifierKey, Witnesses: witness.Keys(o.Witnesses),
 		Seal: sealOf(o.Key), Now: time.Now, Logger: o.Logger, Observer: measured,
 	})
 	pages, err := web.New(web.Config{
-		Store: cached, Prover: prover, Exporter: exporter, Gate: gate, LogKey: signer.VerifierKey,
+		Store: cached, Prover: prover, Exporter: exporter, Gate: gate, LogKey: signer.VerifierKey, Witnesses: witness.Keys(o.Witnesses),
 		Seal: sealOf(o.Key), Now: time.Now, Logger: o.Logger,
 	})
 	if err != nil {

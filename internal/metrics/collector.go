@@ -185,11 +185,12 @@ func CollectorMeanings() map[string]string {
 		"code":        "`INVALID`, `FORK`, `IDENTITY`, `TOO_LARGE`, `RATE_LIMITED`, `ROLLBACK`, `QUOTA`",
 		"endpoint":    "an endpoint of the API, as openapi.yaml names it",
 		"go_version":  "of the Go toolchain",
-		"kind":        "`fork`, `rollback`, `gap`, `silent`, `clock`, `invalid`, `quota`",
-		"outcome":     "`answered`, `failed`, `skipped` (Redis had failed before, and is left alone for a while)",
+		"kind":        "`fork`, `rollback`, `gap`, `silent`, `clock`, `invalid`, `quota`, `witness`",
+		"outcome":     "of a question to Redis: `answered`, `failed`, `skipped` (it had failed before, and is left alone for a while); of a witness: `cosigned`, `inconsistent`, `refused`, `unanswered`",
 		"question":    "`take` (from a budget), `get` and `set` (a cached receipt), `ping` (at the start)",
 		"result":      "`committed`, `repeated`",
 		"status_code": "of the answer",
 		"version":     "of the program",
+		"witness":     "the name of a witness of the configuration",
 	}
 }

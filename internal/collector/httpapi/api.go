@@ -32,18 +32,19 @@ type Reader interface {
 	LogEntries(ctx context.Context, tenant string, from int64, limit int) ([]store.Leaf, error)
 }
 
-// Config is what an API is made of. All of it is required.
+// Config is what an API is made of. All of it is required but Witnesses.
 type Config struct {
-	Store    Reader
-	Prover   merkle.Prover
-	Exporter *audit.Exporter
-	Gate     *access.Gate
-	Key      ed25519.PublicKey                   // that acks, checkpoints and bundles are signed with
-	LogKey   func(tenant string) (string, error) // verifier key of its checkpoints (C2SP signed-note)
-	Seal     []byte                              // secret that cursors are sealed with, the same for all replicas
-	Now      func() time.Time
-	Logger   *slog.Logger
-	Observer Observer
+	Store     Reader
+	Prover    merkle.Prover
+	Exporter  *audit.Exporter
+	Gate      *access.Gate
+	Key       ed25519.PublicKey                   // that acks, checkpoints and bundles are signed with
+	LogKey    func(tenant string) (string, error) // verifier key of its checkpoints (C2SP signed-note)
+	Witnesses []string                            // verifier keys of those that are asked to cosign them
+	Seal      []byte                              // secret that cursors are sealed with, the same for all replicas
+	Now       func() time.Time
+	Logger    *slog.Logger
+	Observer  Observer
 }
 
 // Observer counts requests.
@@ -96,6 +97,7 @@ var endpoints = []endpoint{
 	{http.MethodPost, "/v1/exports", store.ScopeExport, (*API).export},
 	{http.MethodGet, "/v1/log/key", store.ScopeReceiptsRead, (*API).logKey},
 	{http.MethodGet, "/v1/log/checkpoint", store.ScopeReceiptsRead, (*API).checkpoint},
+	{http.MethodGet, "/v1/log/witnesses", store.ScopeReceiptsRead, (*API).witnesses},
 	{http.MethodGet, "/v1/log/tile/{rest...}", store.ScopeReceiptsRead, (*API).tile},
 	{http.MethodGet, "/v1/log/entries", store.ScopeReceiptsRead, (*API).logEntries},
 	{http.MethodGet, "/v1/log/inclusion", store.ScopeReceiptsRead, (*API).inclusion},

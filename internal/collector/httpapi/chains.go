@@ -154,7 +154,7 @@ func (a *API) forks(w http.ResponseWriter, r *request) error {
 type alarm struct {
 	ID      string     `json:"id"`
 	Kind    string     `json:"kind"`
-	Chain   string     `json:"chain"`
+	Chain   string     `json:"chain,omitempty"` // absent: it is about the log
 	Seq     int64      `json:"seq,omitempty"`
 	Message string     `json:"message"`
 	Raised  time.Time  `json:"raised"`

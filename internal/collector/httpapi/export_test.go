@@ -11,3 +11,9 @@ func Endpoints() map[string]string {
 
 // Proof is a proof as it is answered.
 type Proof = proof
+
+// Witness and Cosigned are what /v1/log/witnesses lists.
+type (
+	Witness  = witness
+	Cosigned = cosigned
+)

@@ -24,6 +24,7 @@ import (
 	"github.com/signet-egress/signet/internal/metrics"
 	"github.com/signet-egress/signet/internal/testkit/chains"
 	"github.com/signet-egress/signet/internal/testkit/stores"
+	"github.com/signet-egress/signet/internal/testkit/witnesses"
 )
 
 // began is when the chains of the tests begin.
@@ -44,6 +45,9 @@ const (
 	acme  = "acme-token"  // all scopes
 	other = "other-token" // all scopes, of another tenant
 )
+
+// asked is the name of the witness that the collector asks.
+const asked = "witness.example/asked"
 
 // cluster is PostgreSQL for all tests of the binary.
 var cluster stores.Cluster
@@ -76,7 +80,7 @@ func (w *world) serve(perSecond int) {
 	exporter := &audit.Exporter{Store: w.store, Sequencer: w.sequencer, Prover: merkle.Prover{Store: w.store}, Key: key, Build: "v0.0.0-test", Now: now}
 	api := httpapi.New(httpapi.Config{
 		Store: w.store, Prover: merkle.Prover{Store: w.store}, Exporter: exporter, Gate: access.NewGate(w.store, now, budget.NewLocal(budget.Limit{PerSecond: perSecond, Burst: perSecond}, now), budget.NewLocal(budget.Limit{PerSecond: 1, Burst: 30}, now)),
-		Key: pub, LogKey: signer.VerifierKey, Seal: []byte("secret"), Now: now,
+		Key: pub, LogKey: signer.VerifierKey, Witnesses: []string{witnesses.NewCosigner(asked).VerifierKey()}, Seal: []byte("secret"), Now: now,
 		Logger: slog.New(slog.NewTextHandler(&w.log, nil)), Observer: w,
 	})
 	w.server = httptest.NewServer(api)

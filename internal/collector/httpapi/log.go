@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/hex"
 	"net/http"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -31,6 +32,53 @@ func (a *API) checkpoint(w http.ResponseWriter, r *request) error {
 		}
 	}
 	return notFound(store.ErrNotFound, "checkpoint that so many witnesses have cosigned")
+}
+
+// witness is one of the log's, and the newest checkpoint that it has cosigned.
+type witness struct {
+	Key  string     `json:"key"`            // verifier key (C2SP signed-note)
+	Size *int64     `json:"size,omitempty"` // of the checkpoint's tree; absent with at: it has cosigned none
+	At   *time.Time `json:"at,omitempty"`   // when, by its clock
+}
+
+// cosigned is a checkpoint that witnesses have cosigned.
+type cosigned struct {
+	Size       int64    `json:"size"`
+	Witnesses  []string `json:"witnesses"` // verifier keys
+	Checkpoint string   `json:"checkpoint"`
+}
+
+// witnesses says who has cosigned the log, up to where and when, and has the
+// checkpoints to show it, those of the larger trees first.
+func (a *API) witnesses(w http.ResponseWriter, r *request) error {
+	if err := newQuery(r).end(); err != nil {
+		return err
+	}
+	all, err := a.Prover.Checkpoints(r.Context(), r.tenant)
+	if err != nil {
+		return err
+	}
+	list := struct {
+		Witnesses   []witness  `json:"witnesses"`
+		Checkpoints []cosigned `json:"checkpoints"`
+	}{make([]witness, len(a.Witnesses)), []cosigned{}}
+	for i, key := range a.Witnesses {
+		list.Witnesses[i].Key = key
+		if c := merkle.Newest(all, key); c != nil {
+			list.Witnesses[i].Size, list.Witnesses[i].At = &c.Size, &c.At
+		}
+	}
+	for i := range all {
+		if len(all[i].By) == 0 {
+			continue
+		}
+		c := cosigned{Size: all[i].N, Checkpoint: string(all[i].Note())}
+		for j := range all[i].By {
+			c.Witnesses = append(c.Witnesses, all[i].By[j].Witness)
+		}
+		list.Checkpoints = append(list.Checkpoints, c)
+	}
+	return reply(w, list)
 }
 
 // logKey is the verifier key of the log's checkpoints (C2SP signed-note).

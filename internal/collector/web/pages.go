@@ -18,12 +18,12 @@ var templates embed.FS
 // pages are the parsed templates, each page with the frame around it.
 type pages struct{ byName map[string]*template.Template }
 
-var pageNames = []string{"problem", "login", "overview", "receipts", "receipt", "trace", "chains", "chain", "usage", "export"}
+var pageNames = []string{"problem", "login", "overview", "receipts", "receipt", "trace", "chains", "chain", "log", "usage", "export"}
 
 func parsePages() (*pages, error) {
 	p := &pages{make(map[string]*template.Template)}
 	functions := template.FuncMap{
-		"count": count, "size": size, "when": when, "short": short, "millis": millis, "dict": dict, "segment": url.PathEscape,
+		"count": count, "size": size, "when": when, "short": short, "millis": millis, "dict": dict, "segment": url.PathEscape, "witness": witnessName,
 	}
 	for _, name := range pageNames {
 		t, err := template.New("frame.html").Funcs(functions).ParseFS(templates, "templates/frame.html", "templates/parts.html", "templates/"+name+".html")

@@ -31,6 +31,7 @@ func (w *Web) routes() http.Handler {
 		{path: "/traces/{id}", get: reading(w.trace)},
 		{path: "/chains", get: reading(w.chains)},
 		{path: "/chains/{id}", get: reading(w.chain)},
+		{path: "/log", get: reading(w.log)},
 		{path: "/usage", get: reading(w.usage)},
 		{path: "/export", get: w.page(store.ScopeExport, w.exportPage), post: w.page(store.ScopeExport, w.export)},
 	} {

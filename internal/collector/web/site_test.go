@@ -20,10 +20,14 @@ import (
 	"github.com/signet-egress/signet/internal/metrics"
 	"github.com/signet-egress/signet/internal/testkit/chains"
 	"github.com/signet-egress/signet/internal/testkit/stores"
+	"github.com/signet-egress/signet/internal/testkit/witnesses"
 )
 
 // began is when the traffic of the tests begins.
 var began = time.Date(2026, 11, 23, 3, 4, 5, 0, time.UTC)
+
+// asked is the name of the witness that the collector asks.
+const asked = "witness.example/asked"
 
 // site is the pages over a real store, with two tenants.
 type site struct {
@@ -76,7 +80,7 @@ func (s *site) serve(now func() time.Time) {
 	var err error
 	s.web, err = web.New(web.Config{
 		Store: kept, Prover: merkle.Prover{Store: kept}, Exporter: &audit.Exporter{Store: kept, Sequencer: s.sequencer, Prover: merkle.Prover{Store: kept}, Key: key, Build: "v0.0.0-test", Now: now},
-		Gate: access.NewGate(kept, now, budget.NewLocal(budget.Limit{PerSecond: 1000, Burst: 1000}, now), budget.NewLocal(budget.Limit{PerSecond: 1, Burst: 30}, now)), LogKey: signer.VerifierKey, Seal: []byte("secret"), Now: now,
+		Gate: access.NewGate(kept, now, budget.NewLocal(budget.Limit{PerSecond: 1000, Burst: 1000}, now), budget.NewLocal(budget.Limit{PerSecond: 1, Burst: 30}, now)), LogKey: signer.VerifierKey, Witnesses: []string{witnesses.NewCosigner(asked).VerifierKey()}, Seal: []byte("secret"), Now: now,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {

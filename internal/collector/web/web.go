@@ -37,16 +37,17 @@ type Reader interface {
 	Forks(ctx context.Context, tenant, chain string) ([]store.Fork, error)
 }
 
-// Config is what a Web is made of. All of it is required.
+// Config is what a Web is made of. All of it is required but Witnesses.
 type Config struct {
-	Store    Reader
-	Prover   merkle.Prover
-	Exporter *audit.Exporter
-	Gate     *access.Gate
-	LogKey   func(tenant string) (string, error) // verifier key of its checkpoints (C2SP signed-note)
-	Seal     []byte                              // secret that cursors are sealed with, the same for all replicas
-	Now      func() time.Time
-	Logger   *slog.Logger
+	Store     Reader
+	Prover    merkle.Prover
+	Exporter  *audit.Exporter
+	Gate      *access.Gate
+	LogKey    func(tenant string) (string, error) // verifier key of its checkpoints (C2SP signed-note)
+	Witnesses []string                            // verifier keys of those that are asked to cosign them
+	Seal      []byte                              // secret that cursors are sealed with, the same for all replicas
+	Now       func() time.Time
+	Logger    *slog.Logger
 }
 
 // Web serves the pages. It is an http.Handler.

@@ -62,6 +62,32 @@ func New(named string) (*Client, error) {
 // Name is the witness's.
 func (c *Client) Name() string { return c.witness.Name() }
 
+// Keys are the verifier keys of witnesses, which name them in the store.
+func Keys(clients []*Client) []string {
+	keys := make([]string, len(clients))
+	for i, c := range clients {
+		keys[i] = c.witness.String()
+	}
+	return keys
+}
+
+// maxWitnesses bounds what is kept: it is a few checkpoints for each set of them.
+const maxWitnesses = 16
+
+// Distinct tells whether clients are few, and each is another witness: two names of
+// one key are not.
+func Distinct(clients []*Client) error {
+	if len(clients) > maxWitnesses {
+		return fmt.Errorf("%d witnesses, and at most %d are asked", len(clients), maxWitnesses)
+	}
+	all := make([]*logproof.Witness, len(clients))
+	for i, c := range clients {
+		all[i] = c.witness
+	}
+	_, err := logproof.Needed(0, all...)
+	return err
+}
+
 // Close lets go of idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 

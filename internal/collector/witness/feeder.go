@@ -174,9 +174,9 @@ func (f *Feeder) submit(ctx context.Context, tenant string, m *member, newest *m
 	}
 	c, err := f.ask(ctx, tenant, m.client, newest, old)
 	if ctx.Err() != nil {
-		return false, nil
+		return false, ctx.Err()
 	}
-	if unanswered := new(UnansweredError); errors.As(err, &unanswered) {
+	if _, unanswered := errors.AsType[*UnansweredError](err); unanswered {
 		f.observer.Witnessed(m.client.Name(), "unanswered")
 		if m.failed(f.now(), f.interval) {
 			f.log.WarnContext(ctx, "a witness does not answer", "witness", m.client.Name(), "tenant", tenant, "error", err.Error())
@@ -221,18 +221,18 @@ var errOvertaken = errors.New("another replica has had a newer checkpoint cosign
 func (f *Feeder) ask(ctx context.Context, tenant string, c *Client, newest *merkle.Checkpoint, old int64) (logproof.Cosignature, error) {
 	for range attempts {
 		found, err := f.add(ctx, tenant, c, newest, old)
-		size := new(SizeError)
+		moved, ok := errors.AsType[*SizeError](err)
 		switch {
 		case err == nil && found.Time.Sub(f.now()).Abs() > skew:
 			return found, fmt.Errorf("its cosignature is of %s, and it is %s here", found.Time.Format(time.RFC3339), f.now().UTC().Format(time.RFC3339))
-		case !errors.As(err, &size):
+		case !ok:
 			return found, err
-		case size.Size > newest.N:
-			return found, f.ahead(ctx, tenant, size.Size)
-		case size.Size == old:
-			return found, fmt.Errorf("it is asked to go on from %d records, and answers that it must be from %d", old, size.Size)
+		case moved.Size > newest.N:
+			return found, f.ahead(ctx, tenant, moved.Size)
+		case moved.Size == old:
+			return found, fmt.Errorf("it is asked to go on from %d records, and answers that it must be from %d", old, moved.Size)
 		}
-		old = size.Size
+		old = moved.Size
 	}
 	return logproof.Cosignature{}, errors.New("the size that it has cosigned changes each time that it is asked")
 }
