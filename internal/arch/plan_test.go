@@ -117,7 +117,7 @@ var plan = map[string]room{
 	},
 	"receipts/journal": {
 		own:     []string{"internal/boltfile", "internal/durable", "internal/keyfile", "receipts", "receipts/checkpoint"},
-		modules: []string{"github.com/google/uuid", "go.etcd.io/bbolt"},
+		modules: []string{"github.com/google/uuid", "github.com/klauspost/compress/gzip", "go.etcd.io/bbolt"},
 		outside: []string{"net", "net/http"},
 	},
 

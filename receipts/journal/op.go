@@ -3,7 +3,6 @@ package journal
 import (
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -74,15 +73,11 @@ func (j *Journal) Begin(r *receipts.Receipt, dissolve string) error {
 		return fmt.Errorf("begin %s: %w", r.ReceiptID, err)
 	}
 	r.Head, r.Hop, r.DetailDigest = receipts.Head{}, 0, ""
-	draft, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("begin %s: %w", r.ReceiptID, err)
-	}
 	if !j.takeSlot() {
 		return &UnavailableError{Path: j.path, Reason: fmt.Sprintf("%d exchanges are under way, as many as are allowed at once", j.maxOpen)}
 	}
 	o := newOp(opBegin)
-	o.id, o.draft, o.dissolve = r.ReceiptID, draft, dissolve
+	o.id, o.draft, o.dissolve = r.ReceiptID, appendDraft(make([]byte, 0, draftRoom), r), dissolve
 	j.enqueue(o)
 	return o.Wait()
 }

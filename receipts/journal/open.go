@@ -1,11 +1,9 @@
 package journal
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/ed25519"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -296,17 +294,4 @@ func (j *Journal) recovery(o *Options, c *contents, behind time.Duration) ([]*op
 		event(&receipts.Event{Event: receipts.EventStart, Build: o.Build, PolicyVersion: o.PolicyVersion})
 	}
 	return ops, nil
-}
-
-// unknownReceipt is what becomes of an intent that nothing has closed. It has any
-// place that is well-formed.
-func unknownReceipt(draft []byte, place receipts.Head) (*receipts.Receipt, error) {
-	d := json.NewDecoder(bytes.NewReader(draft))
-	d.DisallowUnknownFields()
-	r := new(receipts.Receipt)
-	if err := d.Decode(r); err != nil {
-		return nil, err
-	}
-	r.Outcome, r.Usage = receipts.Unknown, receipts.Usage{}
-	return r, complete(r, place)
 }

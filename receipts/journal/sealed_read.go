@@ -3,7 +3,6 @@ package journal
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/klauspost/compress/gzip"
 	"go.etcd.io/bbolt"
 
 	"github.com/signet-egress/signet/receipts"

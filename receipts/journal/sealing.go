@@ -2,7 +2,6 @@ package journal
 
 import (
 	"bufio"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/klauspost/compress/gzip"
 	"go.etcd.io/bbolt"
 
 	"github.com/signet-egress/signet/internal/durable"

@@ -26,7 +26,7 @@ const (
 // The buckets of journal.db.
 var (
 	metaBucket    = []byte("meta")    // format, chain, tenant
-	intentsBucket = []byte("intents") // receipt id → draft receipt, encoding/json
+	intentsBucket = []byte("intents") // receipt id → draft of its receipt, see draft.go
 	recordsBucket = []byte("records") // seq, 8 bytes big-endian → canonical line
 	keysBucket    = []byte("keys")    // seq, as in records → the line there that introduces a key: the genesis, key changes
 	tracesBucket  = []byte("traces")  // seq of a trace's newest hop → hop, hash, trace id; see hopIndex

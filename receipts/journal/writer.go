@@ -227,6 +227,7 @@ func (w *writer) put(tx *bbolt.Tx, ops []*op) error {
 }
 
 func (w *writer) putIntents(intents *bbolt.Bucket, ops []*op) error {
+	intents.FillPercent = fill // ids ascend nearly, since they begin with the time
 	c := intents.Cursor()
 	for _, o := range ops {
 		if o.closed != "" {
