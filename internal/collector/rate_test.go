@@ -35,7 +35,7 @@ func TestRate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer durable.Close()
+		t.Cleanup(func() { _ = durable.Close() }) // behind the collector
 		pg = &stores.Cluster{Postgres: durable}
 	}
 	var kept store.Store

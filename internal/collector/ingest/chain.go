@@ -154,9 +154,11 @@ func (c *chain) take(ctx context.Context, lines [][]byte) (*api.ShipResponse, er
 		return c.take(ctx, lines[known:])
 	}
 	// Append has the last word on this. Here it spares the work, of which a sidecar
-	// that does not wait could make much.
-	if err := c.fits(ctx, lines); err != nil {
-		return nil, err
+	// that was refused and does not wait could make much.
+	if c.overQuota {
+		if err := c.fits(ctx, lines); err != nil {
+			return nil, err
+		}
 	}
 	if err := c.resume(ctx, c.goesOn(lines[0])); err != nil {
 		return nil, err

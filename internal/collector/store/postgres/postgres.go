@@ -208,6 +208,15 @@ func (t transaction) Exec(ctx context.Context, sql string, args ...any) (int64, 
 	return tag.RowsAffected(), err
 }
 
+// ExecEach implements relation.Tx.
+func (t transaction) ExecEach(ctx context.Context, sql string, each [][]any) error {
+	var batch pgx.Batch
+	for _, args := range each {
+		batch.Queue(sql, args...)
+	}
+	return t.tx.SendBatch(ctx, &batch).Close()
+}
+
 // Query implements relation.Tx.
 func (t transaction) Query(ctx context.Context, sql string, args ...any) (relation.Rows, error) {
 	return t.tx.Query(ctx, sql, args...)

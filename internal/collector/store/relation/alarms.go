@@ -39,10 +39,16 @@ func (s *Store) Clear(ctx context.Context, tenant, chain string, kind store.Alar
 
 // clearAlarms ends the alarms of these kinds that are open for a chain.
 func clearAlarms(ctx context.Context, tx Tx, tenant, chain string, at time.Time, kinds ...store.AlarmKind) error {
+	sql, args := clearing(tenant, chain, at, kinds...)
+	_, err := tx.Exec(ctx, sql, args...)
+	return err
+}
+
+// clearing is the statement of clearAlarms, one for each number of kinds.
+func clearing(tenant, chain string, at time.Time, kinds ...store.AlarmKind) (sql string, args []any) {
 	w := openAlarm(tenant, chain)
 	in(w, `kind`, kinds)
-	_, err := tx.Exec(ctx, `UPDATE alarms SET cleared = `+w.bind(when(at))+` WHERE `+w.sql(), w.args...)
-	return err
+	return `UPDATE alarms SET cleared = ` + w.bind(when(at)) + ` WHERE ` + w.sql(), w.args
 }
 
 // openAlarm finds what is open for a chain, or for the log.

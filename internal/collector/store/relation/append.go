@@ -3,6 +3,7 @@ package relation
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,59 +14,69 @@ import (
 	"github.com/signet-egress/signet/receipts"
 )
 
-// Append implements store.Chains.
-func (s *Store) Append(ctx context.Context, tenant string, b *store.Batch) (store.Chain, error) {
-	var after store.Chain
-	err := s.writing(ctx, tenant, "records of chain "+b.Chain, func(tx Tx) error {
-		chain, err := s.lockChain(ctx, tx, tenant, b.Chain, b.After)
-		if err != nil {
+// append adds the batches of a group, of which one whose chain has moved fails by
+// itself; what else goes wrong is an error of all.
+func (s *Store) append(ctx context.Context, tx Tx, tenant string, group []*appending) error {
+	var taken []*appending
+	var records []store.Record
+	for _, a := range group {
+		var err error
+		a.after, err = s.lockChain(ctx, tx, tenant, a.batch.Chain, a.batch.After)
+		switch moved := new(store.HeadMovedError); {
+		case errors.As(err, &moved), errors.Is(err, store.ErrNotFound):
+			a.err = err
+			continue
+		case err != nil:
 			return err
 		}
-		if err := s.insert(ctx, tx, tenant, b); err != nil {
-			return err
-		}
-		after, err = moveHead(ctx, tx, tenant, chain, b)
-		if err != nil {
-			return err
-		}
-		// Last, because the tenant's chains share these rows.
-		if err := addRollups(ctx, tx, tenant, b.Records); err != nil {
-			return err
-		}
-		stored, err := addStored(ctx, tx, tenant, b.Size())
-		if err != nil {
-			return err
-		}
-		return stored.Check(0)
-	})
-	return after, err
-}
-
-// insert adds the records and puts them into the log's queue. The lock of the
-// chain's row is what keeps a seq from being taken twice; a record that is there
-// all the same is a fault, and nothing of the batch is kept.
-func (s *Store) insert(ctx context.Context, tx Tx, tenant string, b *store.Batch) error {
-	n, err := s.Insert(ctx, tx, tenant, b.Records)
+		taken, records = append(taken, a), append(records, a.batch.Records...)
+	}
+	if len(taken) == 0 {
+		return nil
+	}
+	if err := s.insert(ctx, tx, tenant, records); err != nil {
+		return err
+	}
+	if err := moveHeads(ctx, tx, tenant, taken); err != nil {
+		return err
+	}
+	if err := addToLog(ctx, tx, tenant, taken); err != nil {
+		return err
+	}
+	// Last, because the tenant's chains share these rows.
+	if err := addRollups(ctx, tx, tenant, records); err != nil {
+		return err
+	}
+	var bytes int64
+	for _, a := range taken {
+		bytes += a.batch.Size()
+	}
+	stored, err := addStored(ctx, tx, tenant, bytes)
 	if err != nil {
 		return err
 	}
-	first := b.Records[0].Seq
-	if n != int64(len(b.Records)) {
-		return fmt.Errorf("%d of %d records from seq %d on are stored already, behind the chain's head", int64(len(b.Records))-n, len(b.Records), first)
+	return stored.Check(0)
+}
+
+// insert adds records. The lock of their chain's row is what keeps a seq from being
+// taken twice; a record that is there all the same is a fault, and nothing is kept.
+func (s *Store) insert(ctx context.Context, tx Tx, tenant string, records []store.Record) error {
+	n, err := s.Insert(ctx, tx, tenant, records)
+	if err == nil && n != int64(len(records)) {
+		err = fmt.Errorf("%d of %d records are stored already, behind the heads of their chains", int64(len(records))-n, len(records))
 	}
-	if lost := b.GivenUp; lost != (store.Span{}) {
-		if _, err := tx.Exec(ctx, `INSERT INTO given_up (tenant, chain_id, first_seq, last_seq) VALUES ($1, $2, $3, $4)`,
-			tenant, b.Chain, lost.First, lost.Last); err != nil {
-			return err
+	return err
+}
+
+// addToLog puts the records of batches into the log's queue.
+func addToLog(ctx context.Context, tx Tx, tenant string, batches []*appending) error {
+	var queued [][]any
+	for _, a := range batches {
+		for _, r := range runsOf(a.batch.Records) {
+			queued = append(queued, []any{tenant, a.batch.Chain, r.first, r.records})
 		}
 	}
-	for _, r := range runsOf(b.Records) {
-		if _, err = tx.Exec(ctx, `INSERT INTO log_queue (tenant, chain_id, first_seq, records) VALUES ($1, $2, $3, $4)`,
-			tenant, b.Chain, r.first, r.records); err != nil {
-			return err
-		}
-	}
-	return nil
+	return tx.ExecEach(ctx, `INSERT INTO log_queue (tenant, chain_id, first_seq, records) VALUES ($1, $2, $3, $4)`, queued)
 }
 
 // runsOf cuts records where a seq is left out, which only an event that owns up
@@ -81,36 +92,61 @@ func runsOf(records []store.Record) []run {
 	return runs
 }
 
-func moveHead(ctx context.Context, tx Tx, tenant string, c store.Chain, b *store.Batch) (store.Chain, error) {
+// moveHeads has chains end where their batches do, and ends the alarms that those
+// answer.
+func moveHeads(ctx context.Context, tx Tx, tenant string, batches []*appending) error {
+	var heads, cleared [][]any
+	var clear string
+	for _, a := range batches {
+		if err := moveHead(ctx, tx, tenant, &a.after, a.batch); err != nil {
+			return err
+		}
+		c := &a.after
+		hash, err := Digest(c.Head.Hash)
+		if err != nil {
+			return err
+		}
+		heads = append(heads, []any{
+			tenant, c.ID, c.Head.Seq, hash, when(c.HeadTS), when(c.Received), c.CleanStop, c.Build, c.KID, c.PublicKey, when(a.batch.Records[0].TS),
+		})
+		var args []any
+		clear, args = clearing(tenant, c.ID, c.Received, store.AlarmGap, store.AlarmSilent, store.AlarmQuota)
+		cleared = append(cleared, args)
+	}
+	err := tx.ExecEach(ctx,
+		`UPDATE chains SET head_seq = $3, head_hash = $4, head_ts = $5, received = $6, last_sign = $6, clean_stop = $7, gap_since = NULL, build = $8, kid = $9, public_key = $10,
+		 first_ts = COALESCE(first_ts, $11) WHERE tenant = $1 AND chain_id = $2`, heads)
+	if err != nil {
+		return err
+	}
+	return tx.ExecEach(ctx, clear, cleared)
+}
+
+// moveHead is a chain behind a batch; what comes in or goes with that beside its
+// records is written.
+func moveHead(ctx context.Context, tx Tx, tenant string, c *store.Chain, b *store.Batch) error {
 	last := &b.Records[len(b.Records)-1]
 	c.Head = store.Head{Seq: last.Seq, Hash: last.Hash}
 	c.HeadTS, c.Received, c.LastSign, c.CleanStop, c.Gap = last.TS, b.Received, b.Received, last.CleanStop, time.Time{}
 	c.Build = cmp.Or(b.Build, c.Build)
-	if b.GivenUp != (store.Span{}) { // the newest key too, perhaps
+	if lost := b.GivenUp; lost != (store.Span{}) { // the newest key too, perhaps
+		if _, err := tx.Exec(ctx, `INSERT INTO given_up (tenant, chain_id, first_seq, last_seq) VALUES ($1, $2, $3, $4)`,
+			tenant, b.Chain, lost.First, lost.Last); err != nil {
+			return err
+		}
 		keys, err := list(ctx, tx, scanKey, selectKeys, tenant, b.Chain)
 		if err != nil {
-			return c, err
+			return err
 		}
 		c.KID, c.PublicKey = keys[len(keys)-1].KID, keys[len(keys)-1].PublicKey
 	}
 	for _, key := range b.Keys {
 		if _, err := tx.Exec(ctx, insertKey, tenant, b.Chain, key.KID, key.PublicKey, key.FromSeq); err != nil {
-			return c, err
+			return err
 		}
 		c.KID, c.PublicKey = key.KID, key.PublicKey
 	}
-	hash, err := Digest(c.Head.Hash)
-	if err != nil {
-		return c, err
-	}
-	_, err = tx.Exec(ctx,
-		`UPDATE chains SET head_seq = $3, head_hash = $4, head_ts = $5, received = $6, last_sign = $6, clean_stop = $7, gap_since = NULL, build = $8, kid = $9, public_key = $10,
-		 first_ts = COALESCE(first_ts, $11) WHERE tenant = $1 AND chain_id = $2`,
-		tenant, b.Chain, c.Head.Seq, hash, when(c.HeadTS), when(c.Received), c.CleanStop, c.Build, c.KID, c.PublicKey, when(b.Records[0].TS))
-	if err != nil {
-		return c, err
-	}
-	return c, clearAlarms(ctx, tx, tenant, b.Chain, b.Received, store.AlarmGap, store.AlarmSilent, store.AlarmQuota)
+	return nil
 }
 
 // rollupKey is a row of the roll-ups: of an agent, or, as that of agent "", of all.
@@ -145,14 +181,12 @@ func addRollups(ctx context.Context, tx Tx, tenant string, records []store.Recor
 			sums[k] = sum
 		}
 	}
+	var rows [][]any
 	for _, k := range slices.SortedFunc(maps.Keys(sums), rollupKey.compare) {
 		sum := sums[k]
-		if _, err := tx.Exec(ctx, upsertRollup, tenant, when(k.hour), k.agent, string(k.outcome), k.reason,
-			sum.Exchanges, sum.BytesUp, sum.BytesDown, sum.VEX, sum.FU); err != nil {
-			return err
-		}
+		rows = append(rows, []any{tenant, when(k.hour), k.agent, string(k.outcome), k.reason, sum.Exchanges, sum.BytesUp, sum.BytesDown, sum.VEX, sum.FU})
 	}
-	return nil
+	return tx.ExecEach(ctx, upsertRollup, rows)
 }
 
 var upsertRollup = `INSERT INTO rollups (tenant, hour, agent, outcome, reason, exchanges, bytes_up, bytes_down, vex, fu)

@@ -48,6 +48,9 @@ const (
 // where both have one name, and the text has no index.
 type Tx interface {
 	Exec(ctx context.Context, sql string, args ...any) (rows int64, err error)
+	// ExecEach runs a statement once for each list of parameters, in their order. It
+	// waits for the database once, where Exec would each time.
+	ExecEach(ctx context.Context, sql string, each [][]any) error
 	Query(ctx context.Context, sql string, args ...any) (Rows, error)
 }
 
@@ -65,6 +68,8 @@ type Store struct {
 	// Window is how many receipts of an index are looked at for one page, where the
 	// index alone does not answer the query. 0: 5,000, some milliseconds.
 	Window int
+
+	appends appends
 }
 
 var _ store.Store = (*Store)(nil)

@@ -96,6 +96,13 @@ func (tx explainingTx) Exec(ctx context.Context, statement string, args ...any) 
 	return tx.transaction.Exec(ctx, statement, args...)
 }
 
+func (tx explainingTx) ExecEach(ctx context.Context, statement string, each [][]any) error {
+	if err := tx.explain(ctx, statement, each[0]); err != nil {
+		return err
+	}
+	return tx.transaction.ExecEach(ctx, statement, each)
+}
+
 func (tx explainingTx) Query(ctx context.Context, statement string, args ...any) (relation.Rows, error) {
 	if err := tx.explain(ctx, statement, args); err != nil {
 		return nil, err

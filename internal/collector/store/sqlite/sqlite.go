@@ -135,6 +135,16 @@ func (t transaction) Exec(ctx context.Context, statement string, args ...any) (i
 	return result.RowsAffected()
 }
 
+// ExecEach implements relation.Tx. There is nobody to wait for.
+func (t transaction) ExecEach(ctx context.Context, statement string, each [][]any) error {
+	for _, args := range each {
+		if _, err := t.Exec(ctx, statement, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Query implements relation.Tx.
 func (t transaction) Query(ctx context.Context, statement string, args ...any) (relation.Rows, error) {
 	found, err := t.tx.QueryContext(ctx, statement, stored(args)...) //nolint:rowserrcheck,sqlclosecheck // the caller has the rows

@@ -149,6 +149,53 @@ func testRace(t *testing.T, s store.Store) {
 	same(t, "exchanges", total(t, s, "acme").Exchanges, 20)
 }
 
+// Batches of many chains that come at once each have their own outcome: the good
+// ones are stored, whoever they were committed with.
+func testCrowd(t *testing.T, s store.Store) {
+	const each = 10
+	unknown := chains.New("acme", "a", day)
+	var group sync.WaitGroup
+	start := make(chan struct{})
+	try := func(b *store.Batch, right func(err error) bool) {
+		group.Go(func() {
+			<-start
+			if after, err := s.Append(t.Context(), "acme", b); !right(err) || err == nil && after.Head.Seq != b.Records[len(b.Records)-1].Seq {
+				t.Errorf("append to chain %s: %+v, %v", b.Chain, after.Head, err)
+			}
+		})
+	}
+	var good []*chains.Chain
+	var size int64
+	for range each {
+		c := register(t, s, "a", day)
+		c.Exchanges(2)
+		good = append(good, c)
+		b := Batch(t, c.Lines, day)
+		size += b.Size()
+		try(b, func(err error) bool { return err == nil })
+
+		ahead := register(t, s, "a", day)
+		ahead.Exchanges(2)
+		try(Batch(t, ahead.Lines[1:], day), func(err error) bool { return isMoved(err) })
+
+		broken := register(t, s, "a", day)
+		b = Batch(t, broken.Lines, day)
+		b.Records[0].Hash = "no hash"
+		try(b, func(err error) bool { return err != nil && !isMoved(err) })
+	}
+	try(Batch(t, unknown.Lines, day), func(err error) bool { return errors.Is(err, store.ErrNotFound) })
+	close(start)
+	group.Wait()
+	for _, c := range good {
+		same(t, "head", get(s.Chain(t.Context(), "acme", c.ID))(t).Head, store.Head{Seq: 3, Hash: c.Head().ReceiptHash})
+		same(t, "records", len(get(s.Range(t.Context(), "acme", c.ID, 1, 0))(t)), 3)
+	}
+	same(t, "exchanges", total(t, s, "acme").Exchanges, 2*each)
+	same(t, "storage", get(s.Stored(t.Context(), "acme"))(t).Bytes, size)
+}
+
+func isMoved(err error) bool { return errors.As(err, new(*store.HeadMovedError)) }
+
 // A seq is taken once, whatever the month of its ts.
 func testMonths(t *testing.T, s store.Store) {
 	ctx := t.Context()

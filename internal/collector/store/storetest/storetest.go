@@ -26,6 +26,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		"append":       testAppend,
 		"given up":     testGivenUp,
 		"race":         testRace,
+		"crowd":        testCrowd,
 		"months":       testMonths,
 		"receipts":     testReceipts,
 		"pages":        testPages,
