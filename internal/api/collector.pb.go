@@ -788,13 +788,14 @@ func (x *RenewRequest) GetCertificateRequest() []byte {
 	return nil
 }
 
-// Credential is a client certificate and when to replace it.
+// Credential is a client certificate and when to replace it, counted from the answer:
+// the sidecar's clock may be off.
 type Credential struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The certificate and its intermediates, DER, leaf first.
 	Certificates [][]byte `protobuf:"bytes,1,rep,name=certificates,proto3" json:"certificates,omitempty"`
-	NotAfterMs   int64    `protobuf:"varint,2,opt,name=not_after_ms,json=notAfterMs,proto3" json:"not_after_ms,omitempty"`       // since 1970
-	RenewAfterMs int64    `protobuf:"varint,3,opt,name=renew_after_ms,json=renewAfterMs,proto3" json:"renew_after_ms,omitempty"` // since 1970
+	ExpiresInMs  int64    `protobuf:"varint,2,opt,name=expires_in_ms,json=expiresInMs,proto3" json:"expires_in_ms,omitempty"`
+	RenewInMs    int64    `protobuf:"varint,3,opt,name=renew_in_ms,json=renewInMs,proto3" json:"renew_in_ms,omitempty"`
 	// The tenant that the token belongs to.
 	Tenant string `protobuf:"bytes,4,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	// The keys that acks are signed with, as a JWKS.
@@ -840,16 +841,16 @@ func (x *Credential) GetCertificates() [][]byte {
 	return nil
 }
 
-func (x *Credential) GetNotAfterMs() int64 {
+func (x *Credential) GetExpiresInMs() int64 {
 	if x != nil {
-		return x.NotAfterMs
+		return x.ExpiresInMs
 	}
 	return 0
 }
 
-func (x *Credential) GetRenewAfterMs() int64 {
+func (x *Credential) GetRenewInMs() int64 {
 	if x != nil {
-		return x.RenewAfterMs
+		return x.RenewInMs
 	}
 	return 0
 }
@@ -923,13 +924,12 @@ const file_collector_proto_rawDesc = "" +
 	"\vkey_records\x18\a \x03(\fR\n" +
 	"keyRecords\"?\n" +
 	"\fRenewRequest\x12/\n" +
-	"\x13certificate_request\x18\x01 \x01(\fR\x12certificateRequest\"\xab\x01\n" +
+	"\x13certificate_request\x18\x01 \x01(\fR\x12certificateRequest\"\xa7\x01\n" +
 	"\n" +
 	"Credential\x12\"\n" +
-	"\fcertificates\x18\x01 \x03(\fR\fcertificates\x12 \n" +
-	"\fnot_after_ms\x18\x02 \x01(\x03R\n" +
-	"notAfterMs\x12$\n" +
-	"\x0erenew_after_ms\x18\x03 \x01(\x03R\frenewAfterMs\x12\x16\n" +
+	"\fcertificates\x18\x01 \x03(\fR\fcertificates\x12\"\n" +
+	"\rexpires_in_ms\x18\x02 \x01(\x03R\vexpiresInMs\x12\x1e\n" +
+	"\vrenew_in_ms\x18\x03 \x01(\x03R\trenewInMs\x12\x16\n" +
 	"\x06tenant\x18\x04 \x01(\tR\x06tenant\x12\x19\n" +
 	"\back_keys\x18\x05 \x01(\fR\aackKeys2Y\n" +
 	"\x06Ingest\x12O\n" +

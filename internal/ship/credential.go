@@ -28,12 +28,14 @@ import (
 // credentialName is the file in the data directory that a credential is kept in.
 const credentialName = "collector.json"
 
-// credential is what a collector let this chain in with.
+// credential is what a collector let this chain in with. Its times are this machine's,
+// by the clock that runs on where others are set, until it is read from the file.
 type credential struct {
 	Address      string          `json:"address"` // of the collector that issued it
 	Chain        string          `json:"chain"`
 	Certificates [][]byte        `json:"certificates"` // DER, leaf first
 	Key          []byte          `json:"key"`          // PKCS #8
+	Asked        time.Time       `json:"asked"`        // when the collector was asked for it
 	RenewAfter   time.Time       `json:"renew_after"`
 	NotAfter     time.Time       `json:"not_after"`
 	AckKeys      json.RawMessage `json:"ack_keys"` // JWKS
@@ -42,6 +44,19 @@ type credential struct {
 // usable tells whether it lets this chain in at a time.
 func (c *credential) usable(address, chain string, now time.Time) bool {
 	return c != nil && c.Address == address && c.Chain == chain && now.Before(c.NotAfter)
+}
+
+// due tells whether it is to be renewed: its time has come, or the clock was set back
+// since, and what it says means nothing.
+func (c *credential) due(now time.Time) bool {
+	return now.After(c.RenewAfter) || now.Before(c.Asked)
+}
+
+// since sets when it ends, of which a collector has told how long it lasts.
+func (c *credential) since(asked time.Time, issued *api.Credential) {
+	c.Asked = asked
+	c.RenewAfter = asked.Add(time.Duration(issued.GetRenewInMs()) * time.Millisecond)
+	c.NotAfter = asked.Add(time.Duration(issued.GetExpiresInMs()) * time.Millisecond)
 }
 
 func (c *credential) certificate() (tls.Certificate, error) {
@@ -66,9 +81,10 @@ func (s *Shipper) ensure(ctx context.Context, source Source) error {
 	switch {
 	case !s.credential.usable(s.Address, chain, now):
 		return s.enrol(ctx, source)
-	case now.After(s.credential.RenewAfter):
+	case s.credential.due(now):
 		err := s.renew(ctx, chain)
-		if status.Code(err) == codes.Unauthenticated { // revoked, or issued by a collector that was made anew
+		// Revoked, or issued by a collector that was made anew; or it may have expired long ago.
+		if status.Code(err) == codes.Unauthenticated || err != nil && now.Before(s.credential.Asked) {
 			return s.enrol(ctx, source)
 		}
 		return err
@@ -99,13 +115,14 @@ func (s *Shipper) enrol(ctx context.Context, source Source) error {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
+	asked := time.Now()
 	issued, err := api.NewEnrolmentClient(conn).Enroll(ctx, &api.EnrollRequest{
 		Token: strings.TrimSpace(string(token)), ChainId: chain, Agent: s.Agent, PublicKey: pub, Proof: proof, CertificateRequest: request, KeyRecords: keys,
 	}, grpc.WaitForReady(false))
 	if err != nil {
 		return fmt.Errorf("enrol at the collector: %w", err)
 	}
-	if err := s.keep(issued, chain, key); err != nil {
+	if err := s.keep(issued, asked, chain, key); err != nil {
 		return err
 	}
 	s.Log.Info("enrolled at the collector", "address", s.Address, "chain", chain)
@@ -125,11 +142,12 @@ func (s *Shipper) renew(ctx context.Context, chain string) error {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
+	asked := time.Now()
 	issued, err := api.NewEnrolmentClient(conn).Renew(ctx, &api.RenewRequest{CertificateRequest: request})
 	if err != nil {
 		return fmt.Errorf("renew the collector's client certificate: %w", err)
 	}
-	return s.keep(issued, chain, key)
+	return s.keep(issued, asked, chain, key)
 }
 
 func newRequest() (request []byte, key *ecdsa.PrivateKey, err error) {
@@ -144,7 +162,7 @@ func newRequest() (request []byte, key *ecdsa.PrivateKey, err error) {
 
 // keep makes a credential durable before it is used, since the collector has it
 // on record.
-func (s *Shipper) keep(issued *api.Credential, chain string, key *ecdsa.PrivateKey) error {
+func (s *Shipper) keep(issued *api.Credential, asked time.Time, chain string, key *ecdsa.PrivateKey) error {
 	if issued.GetTenant() != s.Tenant {
 		return fmt.Errorf("the enrolment token is for tenant %q, and this sidecar writes receipts of %q: set tenant, or use another token", issued.GetTenant(), s.Tenant)
 	}
@@ -157,8 +175,8 @@ func (s *Shipper) keep(issued *api.Credential, chain string, key *ecdsa.PrivateK
 	}
 	c := &credential{
 		Address: s.Address, Chain: chain, Certificates: issued.GetCertificates(), Key: der, AckKeys: issued.GetAckKeys(),
-		RenewAfter: time.UnixMilli(issued.GetRenewAfterMs()), NotAfter: time.UnixMilli(issued.GetNotAfterMs()),
 	}
+	c.since(asked, issued)
 	text, err := json.Marshal(c)
 	if err != nil {
 		return fmt.Errorf("keep the collector credential: %w", err)

@@ -30,7 +30,7 @@ type crooked struct {
 func (c *crooked) Enroll(_ context.Context, r *api.EnrollRequest) (*api.Credential, error) {
 	return &api.Credential{
 		Certificates: [][]byte{{}}, Tenant: tenant, AckKeys: receipts.JWKS(receipts.ChainKey{PublicKey: c.site.key.Public().(ed25519.PublicKey)}),
-		NotAfterMs: time.Now().Add(time.Hour).UnixMilli(), RenewAfterMs: time.Now().Add(time.Hour).UnixMilli(),
+		ExpiresInMs: time.Hour.Milliseconds(), RenewInMs: time.Hour.Milliseconds(),
 	}, nil
 }
 

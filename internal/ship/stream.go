@@ -89,8 +89,8 @@ func (s *Shipper) session(ctx context.Context, source Source, keep keeper, work 
 	}
 	defer func() { _ = conn.Close() }()
 	defer func() {
-		if status.Code(err) == codes.Unauthenticated { // revoked: the next session looks for another
-			s.credential.RenewAfter = time.Time{}
+		if status.Code(err) == codes.Unauthenticated { // revoked or expired: the next session enrols
+			s.credential.NotAfter = time.Time{}
 		}
 	}()
 	keys, err := receipts.ParseJWKS(s.credential.AckKeys)

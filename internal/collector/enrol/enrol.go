@@ -293,7 +293,7 @@ func (s *Server) issue(ctx context.Context, who pki.Identity, request *x509.Cert
 		return nil, status.Error(codes.Unavailable, "the store does not answer")
 	}
 	return &api.Credential{
-		Certificates: [][]byte{cert.Raw}, NotAfterMs: cert.NotAfter.UnixMilli(), RenewAfterMs: now.Add(renewAfter).UnixMilli(),
+		Certificates: [][]byte{cert.Raw}, ExpiresInMs: cert.NotAfter.Sub(now).Milliseconds(), RenewInMs: renewAfter.Milliseconds(),
 		Tenant: who.Tenant, AckKeys: receipts.JWKS(receipts.ChainKey{PublicKey: s.Key}),
 	}, nil
 }

@@ -142,9 +142,9 @@ func (d *desk) issued(c *api.Credential) pki.Identity {
 		d.t.Errorf("the certificate is on record as %+v, %v", kept, err)
 	}
 	lives := cert.NotAfter.Sub(d.now)
-	renews := time.UnixMilli(c.GetRenewAfterMs()).Sub(d.now)
-	if lives > 24*time.Hour+time.Minute || renews <= 0 || renews >= lives {
-		d.t.Errorf("it lives for %s and is renewed after %s", lives, renews)
+	told, renews := time.Duration(c.GetExpiresInMs())*time.Millisecond, time.Duration(c.GetRenewInMs())*time.Millisecond
+	if lives > 24*time.Hour+time.Minute || told != lives.Truncate(time.Millisecond) || renews <= 0 || renews >= lives {
+		d.t.Errorf("it lives for %s, as told %s, and is renewed after %s", lives, told, renews)
 	}
 	return who
 }
