@@ -175,7 +175,7 @@ func (c *verification) stream(path string, r io.Reader, bar *progress) error {
 	if magic, _ := start.Peek(bundle.MagicLen); bundle.IsBundle(magic) {
 		return fmt.Errorf("%s: a bundle cannot be verified as it comes, since its manifest stands at the end: save it as a file, and verify that", path)
 	}
-	return c.records(path, true, nil, func(fn func([]byte) error) error {
+	return c.records(path, nil, func(fn func([]byte) error) error {
 		return receipts.EachLine(start, func(line []byte) error {
 			bar.add(len(line) + 1)
 			return fn(line)
@@ -193,13 +193,17 @@ func (c *verification) directory(dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, reader.Close()) }()
-	beside, err := journal.ReadCheckpoints(dir)
+	notes, err := journal.ReadCheckpoints(dir)
+	if err != nil {
+		return err
+	}
+	ack, err := c.readAck(dir)
 	if err != nil {
 		return err
 	}
 	bar := newProgress(c.cmd, "verifying", reader.Head().Seq)
 	defer bar.done()
-	return c.records(dir, false, beside, func(fn func([]byte) error) error {
+	return c.records(dir, &besideJournal{notes, ack}, func(fn func([]byte) error) error {
 		return reader.Range(c.cmd.Context(), 1, func(_ int64, line []byte) error {
 			bar.add(1)
 			return fn(line)
@@ -207,9 +211,15 @@ func (c *verification) directory(dir string) (err error) {
 	})
 }
 
-// records verifies what each gives, one record a line if it is a file, with
-// checkpoints beside if it is a journal.
-func (c *verification) records(path string, file bool, beside []checkpoint.Note, each func(func([]byte) error) error) error {
+// besideJournal is what a sidecar keeps beside its journal.
+type besideJournal struct {
+	notes []checkpoint.Note
+	ack   *heldAck // nil: none
+}
+
+// records verifies what each gives, with what stands beside it if it is a journal,
+// else one record a line.
+func (c *verification) records(path string, beside *besideJournal, each func(func([]byte) error) error) error {
 	if c.policy != nil && c.log == nil {
 		return fmt.Errorf("%s: witnesses cosign logs, and of these no checkpoint is here: name the log with --log", path)
 	}
@@ -239,7 +249,7 @@ func (c *verification) records(path string, file bool, beside []checkpoint.Note,
 		return nil
 	case !ok:
 		return fmt.Errorf("reading %s: %w", path, err)
-	case !file:
+	case beside != nil:
 		return badRecord(path, 0, bad)
 	}
 	return badRecord(path, bad.Record-before, bad)

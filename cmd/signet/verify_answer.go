@@ -61,13 +61,15 @@ type chainAnswer struct {
 	Head         string           `json:"head"`
 	KID          string           `json:"kid"`
 	Pinned       bool             `json:"pinned"`
-	Anchored     bool             `json:"anchored"` // by a checkpoint that was kept outside
+	Anchored     bool             `json:"anchored"` // by a checkpoint that was kept outside, or a collector's ack
 	Checkpoints  int              `json:"checkpoints"`
 	HeldTo       int64            `json:"held_to_seq,omitempty"`              // by the newest checkpoint
 	LogSize      int64            `json:"log_size,omitempty"`                 // of the log that every record is in
 	LogExtends   int64            `json:"log_extends,omitempty"`              // size of the remembered log that it extends
 	Cosigned     []cosignedAnswer `json:"log_cosigned,omitempty"`             // by witnesses that were asked for
 	Unchecked    int              `json:"log_signatures_unchecked,omitempty"` // on the log's checkpoint, beside its own and those
+	AckedSeq     int64            `json:"acked_seq,omitempty"`                // by a collector whose key is pinned
+	AckedKID     string           `json:"acked_kid,omitempty"`
 	CleanStop    bool             `json:"clean_stop"`
 	Withheld     int64            `json:"details_withheld"`
 	Recoveries   int64            `json:"recoveries"`
@@ -110,6 +112,9 @@ func (c *verification) report(w io.Writer, jwks string, asJSON bool) error {
 			answer := chainAnswer{
 				Verified: true, Chain: r.ChainID, Receipts: r.Receipts, Records: r.Records, First: r.First, Last: r.Last, Head: r.Head,
 				KID: r.TrustedKID, Pinned: r.Pinned, Anchored: h.anchored(), Checkpoints: h.report.Held, HeldTo: h.to(), CleanStop: r.CleanStop, Withheld: r.Withheld, Recoveries: r.Recoveries, Lost: r.Lost, HopsUnproved: r.HopsUnproved,
+			}
+			if h.ack.proved() {
+				answer.AckedSeq, answer.AckedKID = h.ack.seq, h.ack.kid
 			}
 			if c.log != nil {
 				answer.LogSize, answer.LogExtends = c.log.tree.N, c.log.old

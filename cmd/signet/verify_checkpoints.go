@@ -20,6 +20,7 @@ type held struct {
 	report  checkpoint.Report
 	log     *heldLog // nil: not asked for
 	missing error    // about the first record that is not in it
+	ack     *heldAck // nil: there is none
 }
 
 // heldChain is a chain that is read.
@@ -29,14 +30,18 @@ type heldChain struct {
 	*held
 }
 
-// begin goes on with the records at path, of a journal with checkpoints beside
-// it, or of none.
-func (v *heldChain) begin(ctx context.Context, path string, outside, beside []checkpoint.Note) {
+// begin goes on with the records at path, of a journal with something beside it, or
+// of none.
+func (v *heldChain) begin(ctx context.Context, path string, outside []checkpoint.Note, beside *besideJournal) {
 	v.path = path
-	if v.audit == nil && len(outside)+len(beside) > 0 {
-		v.outside, v.audit = outside, checkpoint.NewAudit(slices.Concat(outside, beside))
+	var notes []checkpoint.Note
+	if beside != nil {
+		notes, v.ack = beside.notes, beside.ack
 	}
-	if v.audit != nil || v.log != nil {
+	if v.audit == nil && len(outside)+len(notes) > 0 {
+		v.outside, v.audit = outside, checkpoint.NewAudit(slices.Concat(outside, notes))
+	}
+	if v.audit != nil || v.log != nil || v.ack != nil {
 		v.Observe(func(r receipts.Record) { v.see(ctx, r) })
 	}
 }
@@ -59,6 +64,7 @@ func newHeld(path string, kept []checkpoint.Note, m *bundle.Manifest) *held {
 // see is called with each good record.
 func (h *held) see(ctx context.Context, r receipts.Record) {
 	head := r.RecordHead()
+	h.ack.see(head)
 	if h.audit != nil {
 		h.audit.Record(head.Chain.Seq, head.ReceiptHash)
 	}
@@ -92,7 +98,7 @@ func notesOf(notes []checkpoint.Note, chain string) (of []checkpoint.Note) {
 }
 
 // holdChains holds everything that was verified, which is good in itself, against
-// its checkpoints and the log. Checkpoints of a chain that was not read are no
+// its checkpoints, its ack and the log. Checkpoints of a chain that was not read are no
 // mistake.
 func (c *verification) holdChains() error {
 	for i := range c.found {
@@ -100,12 +106,15 @@ func (c *verification) holdChains() error {
 		if bad, ok := errors.AsType[*receipts.VerifyError](f.held.missing); ok {
 			return badRecord(f.held.path, 0, bad)
 		}
-		if f.held.audit == nil {
-			continue
-		}
 		r, err := f.result()
 		if err != nil {
 			return err
+		}
+		if bad := f.held.ack.check(&r); bad != nil {
+			return badRecord(f.held.path, 0, bad)
+		}
+		if f.held.audit == nil {
+			continue
 		}
 		keys := f.keys
 		if f.chain != nil {
@@ -124,17 +133,37 @@ func (c *verification) holdChains() error {
 // to is the seq of the newest checkpoint that holds the chain, or 0.
 func (h *held) to() int64 { return h.report.Newest.Seq }
 
-// anchored: a checkpoint that was kept out of the sidecar's reach holds the chain.
-func (h *held) anchored() bool {
+// anchored: a checkpoint that was kept out of the sidecar's reach holds the chain, or
+// a collector's ack.
+func (h *held) anchored() bool { return h.ack.proved() || h.keptOutside() }
+
+func (h *held) keptOutside() bool {
 	return slices.ContainsFunc(h.outside, func(n checkpoint.Note) bool { return n.Seq <= h.to() })
 }
 
 // anchor says what holds the end of a chain whose newest record is last.
 func (f *found) anchor(last int64) string {
+	switch a := f.held.ack; {
+	case a == nil:
+		return f.heldBy(last)
+	case !a.proved() || f.held.to() > 0:
+		return a.describe() + "; " + f.heldBy(last)
+	case last > a.seq:
+		return a.describe() + "; records cut off after it would not show"
+	default:
+		return a.describe()
+	}
+}
+
+// heldBy says what checkpoints hold.
+func (f *found) heldBy(last int64) string {
 	h := f.held
 	s := fmt.Sprintf("held up to seq %d by checkpoints", h.to())
-	if !h.anchored() {
+	if !h.keptOutside() {
 		s += " beside the journal only, which whoever cuts it can cut too"
+	}
+	if !h.anchored() {
+		s = "not anchored: " + s
 	}
 	switch {
 	case h.to() == 0 && f.bundle != nil:

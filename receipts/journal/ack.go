@@ -89,8 +89,9 @@ func parseAck(document []byte) (*Ack, error) {
 	return ack, nil
 }
 
-// loadAck reads the acknowledgement in dir; nil where there is none.
-func loadAck(dir string) (*Ack, error) {
+// ReadAck reads the acknowledgement in a data directory; nil where there is none.
+// Who signed it is for the caller to check.
+func ReadAck(dir string) (*Ack, error) {
 	path := filepath.Join(dir, ackName)
 	document, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -109,7 +110,7 @@ func loadAck(dir string) (*Ack, error) {
 // acknowledged reads the acknowledgement in dir and holds it against the chain;
 // nil where there is none.
 func acknowledged(ctx context.Context, dir string, chain records, head Head) (*Ack, error) {
-	ack, err := loadAck(dir)
+	ack, err := ReadAck(dir)
 	if ack != nil {
 		err = ack.check(ctx, filepath.Join(dir, ackName), chain, head)
 	}

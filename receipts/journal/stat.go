@@ -104,7 +104,7 @@ func (r *Reader) Stat(ctx context.Context, limits Limits) (Stat, error) {
 		return st, err
 	}
 	st.OpenIntents = r.intents
-	ack, err := loadAck(r.records.archive.dir)
+	ack, err := ReadAck(r.records.archive.dir)
 	if ack != nil {
 		st.AckedSeq = ack.Seq
 	}

@@ -54,7 +54,7 @@ func SetAckedStopped(dir string, document []byte) error {
 	if err != nil {
 		return err
 	}
-	before, err := loadAck(dir)
+	before, err := ReadAck(dir)
 	if err != nil {
 		return err
 	}

@@ -172,7 +172,7 @@ type anchor struct {
 // readAnchors takes in what a collector has acknowledged, and the newest
 // checkpoint. What is not of this chain is damage.
 func (s *Survey) readAnchors() error {
-	ack, err := loadAck(s.dir)
+	ack, err := ReadAck(s.dir)
 	if bad, ok := errors.AsType[*CorruptError](err); ok {
 		s.disown(bad.Path, bad.Err)
 	} else if err != nil {

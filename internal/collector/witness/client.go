@@ -168,6 +168,9 @@ func (c *Client) read(status int, contentType string, checkpoint, text []byte) (
 }
 
 func (c *Client) cosignature(checkpoint, lines []byte) (none logproof.Cosignature, err error) {
+	if bytes.HasPrefix(lines, []byte("\n")) || bytes.Contains(lines, []byte("\n\n")) {
+		return none, errors.New("its answer has an empty line, behind which it would be of another text") // C2SP signed-note: the last one ends the text
+	}
 	found, _, err := logproof.Cosignatures(append(bytes.Clone(checkpoint), lines...), []*logproof.Witness{c.witness})
 	if err != nil {
 		return none, fmt.Errorf("read its cosignature: %w", err)

@@ -160,6 +160,11 @@ func TestMisbehaviour(t *testing.T) {
 		"of another text": {misbehave(sign(func(text string) string {
 			return witnesses.NewCosigner("witness.example/a").Line(text+"x\n", time.Now())
 		})), refused, "not by its key"},
+		"of all that was sent": {misbehave(func(rw http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			_, checkpoint, _ := bytes.Cut(body, []byte("\n\n"))
+			_, _ = io.WriteString(rw, "\n"+witnesses.NewCosigner("witness.example/a").Line(string(checkpoint), time.Now()))
+		}), refused, "an empty line"},
 		"of long ago":       {misbehave(sign(func(text string) string { return witnesses.NewCosigner("witness.example/a").LineAt(text, 1) })), refused, "its cosignature is of 1970-01-01T00:00:01Z"},
 		"of the far future": {misbehave(sign(func(text string) string { return witnesses.NewCosigner("witness.example/a").LineAt(text, 253402300799) })), refused, "its cosignature is of 9999"},
 		"of no time":        {misbehave(sign(func(text string) string { return witnesses.NewCosigner("witness.example/a").LineAt(text, 1<<63) })), refused, "not by its key"},
