@@ -2,7 +2,9 @@ package receipts
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -57,6 +59,24 @@ func ResumeVerifier(keys *KeySet, state []byte) (*Verifier, error) {
 	}
 	for _, id := range s.IDs {
 		v.ids.add(id)
+	}
+	return v, nil
+}
+
+// VerifierAfter returns a Verifier that goes on after a record of which, and of all
+// before, no more is left than where they end and the keys that they have introduced
+// (Introduced). It does not know their receipt ids and traces: the first receipt of
+// a trace that it sees counts as unproved, as in records that start after the genesis.
+func VerifierAfter(pinned *KeySet, keys []ChainKey, last *Head) (*Verifier, error) {
+	if len(keys) == 0 {
+		return nil, errors.New("go on after a record: no key is known that signs there")
+	}
+	v := NewVerifier(pinned)
+	first, signs := &keys[0], &keys[len(keys)-1]
+	v.keys, v.lastTS = slices.Clone(keys), last.TS
+	v.result = Result{
+		ChainID: last.Chain.ID, Records: 1, First: last.Chain.Seq, Last: last.Chain.Seq, Head: last.ReceiptHash,
+		TrustedKID: first.KID, Pinned: pinned != nil, KID: signs.KID,
 	}
 	return v, nil
 }

@@ -85,3 +85,50 @@ func TestStatements(t *testing.T) {
 		}
 	}
 }
+
+// A verifier that goes on after records that are gone takes what follows them, and
+// nothing else.
+func TestVerifierAfter(t *testing.T) {
+	c := sampleChain()
+	want, err := verifyLines(nil, c.lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := NewVerifier(nil)
+	for cut, line := range c.lines {
+		if err := before.Add(line); err != nil {
+			t.Fatal(err)
+		}
+		last, err := Decode(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := VerifierAfter(nil, before.Keys(), last.RecordHead())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range c.lines[cut+1:] {
+			if err := after.Add(line); err != nil {
+				t.Fatalf("after seq %d: %v", cut+1, err)
+			}
+		}
+		if got, err := after.Result(); err != nil || got.Head != want.Head || got.KID != want.KID || got.ChainID != want.ChainID {
+			t.Fatalf("after seq %d: %+v, %v; want %+v", cut+1, got, err, want)
+		}
+		again, err := VerifierAfter(nil, before.Keys(), last.RecordHead())
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantCause(t, again.Add(line), int64(cut+1), CauseOrder)
+		if cut+2 < len(c.lines) {
+			skipping, err := VerifierAfter(nil, before.Keys(), last.RecordHead())
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantCause(t, skipping.Add(c.lines[cut+2]), int64(cut+3), CauseGap)
+		}
+	}
+	if _, err := VerifierAfter(nil, nil, &Head{}); err == nil {
+		t.Error("a verifier goes on without a key")
+	}
+}

@@ -46,7 +46,7 @@ func newRootCommand() *cobra.Command {
 		PersistentPreRunE: fromEnvironment,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &unusableError{err} })
-	root.AddCommand(newServeCommand(), newMigrateCommand(), newTenantCommand(), newChainCommand())
+	root.AddCommand(newServeCommand(), newMigrateCommand(), newTenantCommand(), newChainCommand(), newPruneCommand())
 	unusableArgs(root)
 	return root
 }

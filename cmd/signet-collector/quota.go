@@ -78,10 +78,11 @@ func newTenantListCommand() *cobra.Command {
 			return eachTenant(ctx, kept, func(t tenantLine) error { return out.Encode(t) })
 		}
 		table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-		_, _ = io.WriteString(table, "TENANT\tCREATED\tSTORED\tQUOTA\n") // table keeps its first error for Flush
+		_, _ = io.WriteString(table, "TENANT\tCREATED\tSTORED\tQUOTA\tRETENTION\tREMOVED BEFORE\n") // table keeps its first error for Flush
 		err := eachTenant(ctx, kept, func(t tenantLine) error {
 			quota := quotaFlag(t.Quota)
-			_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", t.Name, t.Created.Format(time.RFC3339), humanize.Bytes(uint64(max(t.Stored, 0))), &quota)
+			_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", t.Name, t.Created.Format(time.RFC3339), humanize.Bytes(uint64(max(t.Stored, 0))), &quota,
+				formatRetention(t.Months), day(t.Removed))
 			return err
 		})
 		if err != nil {
@@ -96,7 +97,16 @@ type tenantLine struct {
 	Name    string    `json:"tenant"`
 	Created time.Time `json:"created"`
 	Stored  int64     `json:"stored_bytes"`
-	Quota   int64     `json:"quota_bytes"` // 0: none
+	Quota   int64     `json:"quota_bytes"`             // 0: none
+	Months  int       `json:"retention_months"`        // 0: for ever
+	Removed time.Time `json:"removed_before,omitzero"` // records from before it were; absent: none were
+}
+
+func day(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Format(time.DateOnly)
 }
 
 func eachTenant(ctx context.Context, kept store.Store, f func(tenantLine) error) error {
@@ -110,7 +120,12 @@ func eachTenant(ctx context.Context, kept store.Store, f func(tenantLine) error)
 			if err != nil {
 				return err
 			}
-			if err := f(tenantLine{Name: t.Name, Created: t.Created.UTC(), Stored: stored.Bytes, Quota: stored.Quota}); err != nil {
+			retention, err := kept.Retention(ctx, t.Name)
+			if err != nil {
+				return err
+			}
+			line := tenantLine{Name: t.Name, Created: t.Created.UTC(), Stored: stored.Bytes, Quota: stored.Quota, Months: retention.Months, Removed: retention.Before}
+			if err := f(line); err != nil {
 				return err
 			}
 			after = t.Name

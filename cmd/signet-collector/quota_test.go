@@ -21,7 +21,7 @@ func TestQuota(t *testing.T) {
 	all.show("tenant", "create", "beta")
 	all.show("tenant", "create", "gamma", "--quota", "1.5TB")
 	enrolled(t, data, "01a21a8c-09f8-7469-ac93-702500ea7d1a")
-	keep(t, data, 123_456)
+	keep(t, data, 123_456, time.Now())
 	all.show("tenant", "list")
 	all.show("tenant", "quota", "beta", "250kB")
 	all.show("tenant", "quota", "gamma", "none")
@@ -33,15 +33,15 @@ func TestQuota(t *testing.T) {
 }
 
 // keep has tenant acme keep a record of so many bytes.
-func keep(t *testing.T, data string, bytes int) {
+func keep(t *testing.T, data string, bytes int, at time.Time) {
 	t.Helper()
 	kept, err := collector.OpenStore(t.Context(), "sqlite:"+filepath.Join(data, "collector.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	const chain = "01a21a8c-09f8-7469-ac93-702500ea7d1a"
-	_, err = kept.Append(t.Context(), "acme", &store.Batch{Chain: chain, Received: time.Now(), Records: []store.Record{{
-		Chain: chain, Seq: 1, Type: "signet.genesis/1", TS: time.Now(), Received: time.Now(), Hash: "sha256:" + strings.Repeat("0", 64), Line: make([]byte, bytes),
+	_, err = kept.Append(t.Context(), "acme", &store.Batch{Chain: chain, Received: at, Records: []store.Record{{
+		Chain: chain, Seq: 1, Type: "signet.genesis/1", TS: at, Received: at, Hash: "sha256:" + strings.Repeat("0", 64), Line: make([]byte, bytes),
 	}}})
 	if err := errors.Join(err, kept.Close()); err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ import (
 
 func newTenantCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "tenant", Short: "Tenants and their tokens"}
-	cmd.AddCommand(newTenantCreateCommand(), newTenantListCommand(), newTenantQuotaCommand(), newTenantTokenCommand(), newTenantTokensCommand(), newTenantRotateCommand(), newTenantRevokeCommand())
+	cmd.AddCommand(newTenantCreateCommand(), newTenantListCommand(), newTenantQuotaCommand(), newTenantRetentionCommand(), newTenantTokenCommand(), newTenantTokensCommand(), newTenantRotateCommand(), newTenantRevokeCommand())
 	return cmd
 }
 

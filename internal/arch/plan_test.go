@@ -25,8 +25,8 @@ var plan = map[string]room{
 		tests:   []string{"go.yaml.in/yaml/v3", "internal/testkit/witnesses"},
 	},
 	"cmd/signet-collector": {
-		own:     []string{"internal/collector", "internal/collector/enrol", "internal/collector/pki", "internal/collector/redis", "internal/collector/store", "internal/collector/witness", "internal/lifecycle"},
-		modules: []string{"github.com/dustin/go-humanize", "github.com/spf13/cobra", "github.com/spf13/pflag"},
+		own:     []string{"internal/collector", "internal/collector/enrol", "internal/collector/pki", "internal/collector/redis", "internal/collector/retention", "internal/collector/store", "internal/collector/witness", "internal/lifecycle"},
+		modules: []string{"github.com/dustin/go-humanize", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
 	},
 	"internal/sidecar": {
 		own: []string{
@@ -143,7 +143,7 @@ var plan = map[string]room{
 	"internal/collector": {
 		own: []string{
 			"internal/api", "internal/collector/access", "internal/collector/audit", "internal/collector/budget", "internal/collector/cache", "internal/collector/enrol", "internal/collector/httpapi", "internal/collector/ingest", "internal/collector/merkle",
-			"internal/collector/pki", "internal/collector/redis", "internal/collector/store", "internal/collector/store/postgres", "internal/collector/store/sqlite", "internal/collector/web", "internal/collector/witness", "internal/keyfile", "internal/metrics",
+			"internal/collector/pki", "internal/collector/redis", "internal/collector/retention", "internal/collector/store", "internal/collector/store/postgres", "internal/collector/store/sqlite", "internal/collector/web", "internal/collector/witness", "internal/keyfile", "internal/metrics",
 		},
 		modules: []string{"golang.org/x/sync", "google.golang.org/grpc"},
 		tests:   []string{"github.com/klauspost/compress/zstd", "github.com/redis/go-redis/v9", "golang.org/x/net/http2", "internal/collector/download", "internal/testkit/chains", "internal/testkit/stores", "internal/testkit/witnesses", "receipts", "receipts/bundle", "receipts/logproof"},
@@ -175,6 +175,10 @@ var plan = map[string]room{
 		modules: []string{"github.com/go-redis/redis_rate/v10", "github.com/redis/go-redis/v9", "github.com/sony/gobreaker/v2"},
 	},
 	"internal/collector/download": {},
+	"internal/collector/retention": {
+		own:   []string{"internal/collector/store"},
+		tests: []string{"internal/collector/store/storetest", "internal/testkit/chains", "internal/testkit/stores"},
+	},
 	"internal/collector/enrol": {
 		own:     []string{"internal/api", "internal/collector/access", "internal/collector/pki", "internal/collector/store", "receipts"},
 		modules: []string{"github.com/go-jose/go-jose/v4", "github.com/google/uuid", "google.golang.org/grpc"},
@@ -214,6 +218,7 @@ var plan = map[string]room{
 	"internal/collector/pki": {own: []string{"internal/durable", "internal/keyfile"}},
 	"internal/collector/store": {
 		own:     []string{"receipts"},
+		modules: []string{"github.com/google/uuid"},
 		outside: []string{"database/sql", "net", "net/http", "os"},
 	},
 	"internal/collector/store/relation": {
@@ -230,7 +235,7 @@ var plan = map[string]room{
 		modules: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"},
 		tests:   []string{"internal/collector/store/storetest", "internal/testkit/chains", "receipts"},
 	},
-	"internal/collector/store/storetest": {own: []string{"internal/collector/store", "internal/testkit/chains", "receipts"}},
+	"internal/collector/store/storetest": {own: []string{"internal/collector/store", "internal/collector/store/relation", "internal/testkit/chains", "receipts"}},
 
 	// Leaves.
 	"internal/api":       {modules: []string{"google.golang.org/grpc", "google.golang.org/protobuf"}},

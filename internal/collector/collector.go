@@ -25,6 +25,7 @@ import (
 	"github.com/signet-egress/signet/internal/collector/merkle"
 	"github.com/signet-egress/signet/internal/collector/pki"
 	"github.com/signet-egress/signet/internal/collector/redis"
+	"github.com/signet-egress/signet/internal/collector/retention"
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/internal/collector/witness"
 	"github.com/signet-egress/signet/internal/metrics"
@@ -65,6 +66,7 @@ type Collector struct {
 	sequencer  *merkle.Sequencer
 	watch      *ingest.Watch
 	feeder     *witness.Feeder
+	pruner     *retention.Pruner
 	grpc       *grpc.Server
 	rpc        net.Listener
 	pages, ops *site         // ops may be nil
@@ -93,7 +95,7 @@ func New(ctx context.Context, o Options) (_ *Collector, err error) {
 	}
 	c := &Collector{
 		log: o.Logger, metrics: measured, redis: shared, ending: make(chan struct{}),
-		sequencer: sequencer, watch: ingest.NewWatch(o.Store, o.Logger, measured),
+		sequencer: sequencer, watch: ingest.NewWatch(o.Store, o.Logger, measured), pruner: &retention.Pruner{Store: o.Store, Now: time.Now},
 		feeder: witness.NewFeeder(o.Store, merkle.Prover{Store: o.Store}, o.Witnesses, cmp.Or(o.WitnessInterval, time.Minute), measured, o.Logger),
 	}
 	if c.rpc, err = listen(ctx, "listen", o.Listen); err != nil {
@@ -162,7 +164,7 @@ func (c *Collector) newGRPCServer(o Options, gate *access.Gate, limits budgets) 
 		return nil, err
 	}
 	s := ingest.NewServer(ingest.Options{
-		Store: o.Store, Key: o.Key, Log: o.Logger, Observer: c.metrics, Appended: c.sequencer.Appended,
+		Store: o.Store, Key: o.Key, Log: o.Logger, Observer: c.metrics, Appended: c.sequencer.Appended, Logged: merkle.Prover{Store: o.Store}.Holds,
 		Records: limits.records, Beats: limits.beats, Lines: limits.lines, Ending: c.ending, Limits: o.Limits,
 	})
 	server := grpc.NewServer(
@@ -199,7 +201,8 @@ func (c *Collector) Serve(ctx context.Context) error {
 	for _, s := range c.sites() {
 		group.Go(s.serve)
 	}
-	for _, run := range []func(context.Context){c.sequencer.Run, c.watch.Run, c.feeder.Run} {
+	prune := func(ctx context.Context) { c.pruner.Run(ctx, c.log) }
+	for _, run := range []func(context.Context){c.sequencer.Run, c.watch.Run, c.feeder.Run, prune} {
 		group.Go(func() error {
 			run(working)
 			return nil

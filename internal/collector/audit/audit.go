@@ -16,6 +16,8 @@ type Reader interface {
 	Record(ctx context.Context, tenant, chain string, seq int64) (store.Record, error)
 	Range(ctx context.Context, tenant, chain string, from int64, limit int) ([]store.Record, error)
 	Spans(ctx context.Context, tenant string, q store.SpanQuery) (store.SpanPage, error)
+	Chain(ctx context.Context, tenant, id string) (store.Chain, error)
+	Removals(ctx context.Context, tenant string) ([]store.Removal, error)
 }
 
 // Exporter exports the records of tenants.

@@ -58,11 +58,7 @@ func (x *Exporter) keys(ctx context.Context, tenant, chain string) ([]receipts.C
 	}
 	introductions := make([]receipts.Record, len(known))
 	for i := range known {
-		row, err := x.Store.Record(ctx, tenant, chain, max(known[i].FromSeq-1, 1))
-		if err != nil {
-			return nil, fmt.Errorf("the record that introduces key %s: %w", known[i].KID, err)
-		}
-		if introductions[i], err = receipts.Decode(row.Line); err != nil {
+		if introductions[i], err = x.introduction(ctx, tenant, chain, &known[i]); err != nil {
 			return nil, fmt.Errorf("the record that introduces key %s: %w", known[i].KID, err)
 		}
 	}
@@ -78,13 +74,28 @@ func (x *Exporter) keys(ctx context.Context, tenant, chain string) ([]receipts.C
 	return append(keys, receipts.ChainKey{KID: receipts.KeyID(pub), PublicKey: pub}), nil
 }
 
+// introduction is the record that introduces a key, be it removed since or not.
+func (x *Exporter) introduction(ctx context.Context, tenant, chain string, key *store.Key) (receipts.Record, error) {
+	line := key.Introduced
+	if line == nil {
+		row, err := x.Store.Record(ctx, tenant, chain, key.IntroducedAt())
+		if err != nil {
+			return nil, err
+		}
+		line = row.Line
+	}
+	return receipts.Decode(line)
+}
+
+// each reads the records of a span. They may be removed while it reads: what is
+// missing within, the bundle notices by the links, and at the beginning each does.
 func (x *Exporter) each(ctx context.Context, tenant string, span store.Span, add func(line []byte) error) error {
 	for from := span.First; from <= span.Last; {
 		records, err := x.Store.Range(ctx, tenant, span.Chain, from, int(min(page, span.Last-from+1)))
 		if err != nil {
 			return err
 		}
-		if len(records) == 0 {
+		if len(records) == 0 || from == span.First && records[0].Seq != from {
 			return fmt.Errorf("record %d is missing", from)
 		}
 		for i := range records {

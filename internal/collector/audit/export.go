@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/signet-egress/signet/internal/collector/store"
 )
@@ -22,8 +23,8 @@ const spanPage = 1000
 
 // Find finds what there is of a request, and has the log take it in, so that each
 // bundle carries its proof: store.ErrNotFound where there is nothing, a
-// *RequestError where it asks for what cannot be, merkle.ErrBehind where too much
-// waits for the log.
+// *RequestError where it asks for what cannot be, a *RemovedError where records of
+// the period are gone, merkle.ErrBehind where too much waits for the log.
 func (x *Exporter) Find(ctx context.Context, tenant string, r Request) (*Export, error) {
 	if err := r.check(); err != nil {
 		return nil, err
@@ -53,10 +54,48 @@ func (e *Export) await(ctx context.Context) error {
 	return nil
 }
 
+// spans is a page of the runs of records that there are. What was removed before
+// they were looked up is looked at after that, so that none is short unnoticed.
 func (e *Export) spans(ctx context.Context, after string) (store.SpanPage, error) {
-	return e.exporter.Store.Spans(ctx, e.tenant, store.SpanQuery{
+	page, err := e.exporter.Store.Spans(ctx, e.tenant, store.SpanQuery{
 		From: e.request.From, To: e.request.To, Chain: e.request.Chain, After: after, Limit: spanPage,
 	})
+	if err != nil {
+		return store.SpanPage{}, err
+	}
+	return page, e.whole(ctx)
+}
+
+// whole tells whether no record of the period was removed: a *RemovedError where one
+// was, or may have been.
+func (e *Export) whole(ctx context.Context) error {
+	removals, err := e.exporter.Store.Removals(ctx, e.tenant)
+	if err != nil {
+		return err
+	}
+	gone := new(RemovedError)
+	for i := range removals {
+		if r := &removals[i]; r.First.Before(e.request.To) && !r.Last.Before(e.request.From) {
+			gone.Before = later(gone.Before, r.Before)
+		}
+	}
+	if gone.Before.IsZero() {
+		return nil
+	}
+	if e.request.Chain != "" {
+		chain, err := e.exporter.Store.Chain(ctx, e.tenant, e.request.Chain)
+		if err != nil || chain.PrunedTS.Before(e.request.From) {
+			return err
+		}
+	}
+	return gone
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // Name is that of the file.

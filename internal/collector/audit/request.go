@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,6 +23,16 @@ type Request struct {
 type RequestError struct{ Member, Remedy string }
 
 func (e *RequestError) Error() string { return e.Member + ": " + e.Remedy }
+
+// RemovedError says that records of the period were removed, so that no bundle could
+// hold all of it.
+type RemovedError struct {
+	Before time.Time // from here on all are there
+}
+
+func (e *RemovedError) Error() string {
+	return fmt.Sprintf("records of this period were removed, since they were kept for long enough; from %s on all are there", e.Before.UTC().Format(time.RFC3339))
+}
 
 func (r *Request) check() error {
 	switch {

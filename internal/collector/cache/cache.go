@@ -1,6 +1,6 @@
 // Package cache keeps receipts that were asked for by id at hand. A record never
-// changes, so what was found once is right; what was not found may come, and is
-// asked for again.
+// changes, so what was found once is right as long as the record is kept, which
+// young ones are; what was not found may come, and is asked for again.
 package cache
 
 import (
@@ -33,9 +33,12 @@ type Observer interface {
 const (
 	// memory bounds what this replica has in memory, in bytes.
 	memory = 32 << 20
-	// life bounds for how long a receipt is found by its id after the store has let
-	// go of it.
+	// life bounds for how long a receipt is kept at hand.
 	life = time.Hour
+	// young is for how long after it came no retention lets a record go: the shortest
+	// keeps the whole month before the current, and months have 28 days. A day less is
+	// for clocks that differ.
+	young = 27 * 24 * time.Hour
 )
 
 // Store is a store that has receipts at hand.
@@ -81,7 +84,7 @@ func (s *Store) Receipt(ctx context.Context, tenant, receiptID string) (store.Re
 		return s.Store.Receipt(ctx, tenant, receiptID)
 	}
 	k := key{tenant, receiptID}
-	if e, ok := s.receipts.GetIfPresent(k); ok && s.now().Before(e.until) {
+	if e, ok := s.receipts.GetIfPresent(k); ok && s.now().Before(e.until) && s.stays(&e.record) {
 		s.observer.CacheHit("memory")
 		return e.record, nil
 	}
@@ -93,7 +96,7 @@ func (s *Store) Receipt(ctx context.Context, tenant, receiptID string) (store.Re
 			return store.Record{}, err
 		}
 		// A store finds ids in capital letters too; they are kept in one form.
-		if record.ReceiptID != receiptID {
+		if record.ReceiptID != receiptID || !s.stays(&record) {
 			return record, nil
 		}
 		s.toShared(ctx, k, &record)
@@ -101,3 +104,6 @@ func (s *Store) Receipt(ctx context.Context, tenant, receiptID string) (store.Re
 	s.receipts.Set(k, entry{record, s.now().Add(life)})
 	return record, nil
 }
+
+// stays tells whether the store cannot have let go of a record that it had.
+func (s *Store) stays(r *store.Record) bool { return s.now().Before(r.Received.Add(young)) }

@@ -242,3 +242,41 @@ func TestPoison(t *testing.T) {
 		seen.want(t, "miss memory", "hit redis") // the poison is gone
 	}
 }
+
+// A receipt that a retention may let go is the store's alone to give, whichever cache
+// had it when it was younger.
+func TestOldReceipts(t *testing.T) {
+	kept, acme, _ := fill(t)
+	id := idOf(t, acme, 2)
+	var seen told
+	now, redis := time.Now(), make(shared)
+	clock := func() time.Time { return now }
+	here, there := cache.New(kept, redis, secret, clock, &seen), cache.New(kept, redis, secret, clock, &seen)
+	ask := func(from *cache.Store) {
+		t.Helper()
+		if _, err := from.Receipt(t.Context(), "acme", id); err != nil {
+			t.Error(err)
+		}
+	}
+	begin := now
+	now = begin.Add(27*24*time.Hour - time.Minute)
+	ask(here)
+	seen.want(t, "miss memory", "miss redis")
+	ask(here)
+	seen.want(t, "hit memory")
+	now = begin.Add(27 * 24 * time.Hour)
+	for range 2 {
+		ask(here)
+		ask(there)
+	}
+	const miss, beside = "miss memory", "miss redis"
+	seen.want(t, miss, beside, miss, beside, miss, beside, miss, beside)
+
+	// The month that follows on the day may be the first without it.
+	for day := range 366 {
+		at := time.Date(2028, 1, 1+day, 0, 0, 0, 0, time.UTC)
+		if gone := store.Cutoff(at, 1); at.Sub(gone) < 28*24*time.Hour {
+			t.Errorf("on %s what came on %s may be gone", at, gone)
+		}
+	}
+}

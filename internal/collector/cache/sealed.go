@@ -84,6 +84,10 @@ func (s *Store) fromShared(ctx context.Context, k key) (store.Record, bool) {
 		s.observer.CacheRejected()
 		return store.Record{}, false
 	}
+	if !s.stays(&record) {
+		s.observer.CacheMiss("redis")
+		return store.Record{}, false
+	}
 	s.observer.CacheHit("redis")
 	return record, true
 }

@@ -22,6 +22,8 @@ type Reader interface {
 	store.Records
 	store.Usage
 	Stored(ctx context.Context, tenant string) (store.Stored, error)
+	Retention(ctx context.Context, tenant string) (store.Retention, error)
+	Removals(ctx context.Context, tenant string) ([]store.Removal, error)
 	Chain(ctx context.Context, tenant, id string) (store.Chain, error)
 	ListChains(ctx context.Context, tenant string, q store.ChainQuery) ([]store.Chain, error)
 	ChainKeys(ctx context.Context, tenant, id string) ([]store.Key, error)
@@ -94,6 +96,7 @@ var endpoints = []endpoint{
 	{http.MethodGet, "/v1/chains/{id}/forks", store.ScopeReceiptsRead, (*API).forks},
 	{http.MethodGet, "/v1/alarms", store.ScopeReceiptsRead, (*API).listAlarms},
 	{http.MethodGet, "/v1/usage", store.ScopeReceiptsRead, (*API).usage},
+	{http.MethodGet, "/v1/removals", store.ScopeReceiptsRead, (*API).removals},
 	{http.MethodPost, "/v1/exports", store.ScopeExport, (*API).export},
 	{http.MethodGet, "/v1/log/key", store.ScopeReceiptsRead, (*API).logKey},
 	{http.MethodGet, "/v1/log/checkpoint", store.ScopeReceiptsRead, (*API).checkpoint},

@@ -17,9 +17,10 @@ type chainState struct {
 	KID        string     `json:"kid,omitempty"`
 	Registered time.Time  `json:"registered"`
 	Seq        int64      `json:"seq"`
-	Head       string     `json:"head,omitempty"`    // receipt_hash
-	HeadTS     *time.Time `json:"head_ts,omitempty"` // of the record at the head
-	LastSign   time.Time  `json:"last_sign"`         // when it was last heard of
+	Head       string     `json:"head,omitempty"`        // receipt_hash
+	HeadTS     *time.Time `json:"head_ts,omitempty"`     // of the record at the head
+	Removed    int64      `json:"removed_seq,omitempty"` // up to it records were removed
+	LastSign   time.Time  `json:"last_sign"`             // when it was last heard of
 	CleanStop  bool       `json:"clean_stop"`
 	GapSince   *time.Time `json:"gap_since,omitempty"`
 	SkewMS     int64      `json:"skew_ms"` // the sidecar's clock minus the collector's
@@ -28,7 +29,7 @@ type chainState struct {
 func stateOf(c *store.Chain) chainState {
 	return chainState{
 		ID: c.ID, Agent: c.Agent, Build: c.Build, KID: c.KID, Registered: c.Registered,
-		Seq: c.Head.Seq, Head: c.Head.Hash, HeadTS: optional(c.HeadTS), LastSign: c.LastSign,
+		Seq: c.Head.Seq, Head: c.Head.Hash, HeadTS: optional(c.HeadTS), Removed: c.Pruned, LastSign: c.LastSign,
 		CleanStop: c.CleanStop, GapSince: optional(c.Gap), SkewMS: c.Beat.Skew.Milliseconds(),
 	}
 }
@@ -102,7 +103,8 @@ func (a *API) records(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	id := r.PathValue("id")
-	if _, err := a.Store.Chain(r.Context(), r.tenant, id); err != nil {
+	chain, err := a.Store.Chain(r.Context(), r.tenant, id)
+	if err != nil {
 		return notFound(err, "chain")
 	}
 	records, err := a.Store.Range(r.Context(), r.tenant, id, from, limit)
@@ -111,8 +113,12 @@ func (a *API) records(w http.ResponseWriter, r *request) error {
 	}
 	list := struct {
 		Records []json.RawMessage `json:"records"`
-		Next    int64             `json:"next,omitempty"` // from of the next page
+		Removed int64             `json:"removed_seq,omitempty"` // up to it there are none any more; absent where from is behind it
+		Next    int64             `json:"next,omitempty"`        // from of the next page
 	}{Records: lines(records)}
+	if from <= chain.Pruned {
+		list.Removed = chain.Pruned
+	}
 	if len(records) == limit {
 		list.Next = records[limit-1].Seq + 1
 	}
@@ -124,9 +130,9 @@ func (a *API) records(w http.ResponseWriter, r *request) error {
 type fork struct {
 	Chain    string    `json:"chain"`
 	Seq      int64     `json:"seq"`
-	Known    string    `json:"known"`   // receipt_hash
-	Refused  string    `json:"refused"` // receipt_hash
-	Line     string    `json:"line"`    // the refused record, byte for byte
+	Known    string    `json:"known,omitempty"` // receipt_hash; absent where that record was removed before
+	Refused  string    `json:"refused"`         // receipt_hash
+	Line     string    `json:"line"`            // the refused record, byte for byte
 	Received time.Time `json:"received"`
 }
 

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"time"
 
@@ -131,7 +132,7 @@ type logEntry struct {
 	Index int64  `json:"index"`
 	Chain string `json:"chain"`
 	Seq   int64  `json:"seq"`
-	Hash  string `json:"receipt_hash"`
+	Hash  string `json:"receipt_hash,omitempty"` // absent where the record was removed
 }
 
 func (a *API) logEntries(w http.ResponseWriter, r *request) error {
@@ -149,7 +150,10 @@ func (a *API) logEntries(w http.ResponseWriter, r *request) error {
 		Next    *int64     `json:"next,omitempty"` // from of the next page
 	}{Entries: make([]logEntry, len(leaves))}
 	for i, leaf := range leaves {
-		list.Entries[i] = logEntry{Index: from + int64(i), Chain: leaf.Chain, Seq: leaf.Seq, Hash: "sha256:" + hex.EncodeToString(leaf.Hash[:])}
+		list.Entries[i] = logEntry{Index: from + int64(i), Chain: leaf.Chain, Seq: leaf.Seq}
+		if leaf.Hash != [32]byte{} {
+			list.Entries[i].Hash = "sha256:" + hex.EncodeToString(leaf.Hash[:])
+		}
 	}
 	if len(leaves) == limit {
 		next := from + int64(limit)
@@ -183,7 +187,7 @@ func (a *API) inclusion(w http.ResponseWriter, r *request) error {
 	}
 	rec, err := a.find(r, id, chain, seq)
 	if err != nil {
-		return notFound(err, "record")
+		return err
 	}
 	p, err := a.Prover.Inclusion(r.Context(), r.tenant, rec.Chain, rec.Seq)
 	if err != nil {
@@ -194,11 +198,22 @@ func (a *API) inclusion(w http.ResponseWriter, r *request) error {
 	})
 }
 
+// find is the record that is asked for. Of one that was removed it is the place: the
+// log has its leaf, and who asks has the record.
 func (a *API) find(r *request, id, chain string, seq int64) (store.Record, error) {
 	if id != "" {
-		return a.Store.Receipt(r.Context(), r.tenant, id)
+		rec, err := a.Store.Receipt(r.Context(), r.tenant, id)
+		return rec, a.removed(r.Context(), r.tenant, id, err)
 	}
-	return a.Store.Record(r.Context(), r.tenant, chain, seq)
+	rec, err := a.Store.Record(r.Context(), r.tenant, chain, seq)
+	if !errors.Is(err, store.ErrNotFound) {
+		return rec, err
+	}
+	c, err := a.Store.Chain(r.Context(), r.tenant, chain)
+	if err == nil && seq > c.Pruned {
+		err = store.ErrNotFound
+	}
+	return store.Record{Chain: chain, Seq: seq}, notFound(err, "record")
 }
 
 // consistency proves that the newest checkpoint extends an older tree.

@@ -58,11 +58,14 @@ const whenBehind = 30 * time.Second
 func problemOf(err error) *Problem {
 	var p *Problem
 	var wrong *audit.RequestError
+	var gone *audit.RemovedError
 	switch {
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &wrong):
 		return badParameter(wrong.Member, "%s", wrong.Remedy)
+	case errors.As(err, &gone):
+		return &Problem{Status: http.StatusGone, Parameter: "from", Detail: gone.Error(), err: err}
 	case errors.Is(err, cursor.ErrForeign):
 		return badParameter("cursor", "%s", cursor.ErrForeign)
 	case errors.Is(err, merkle.ErrBehind):

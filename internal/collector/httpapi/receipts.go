@@ -76,7 +76,7 @@ func (a *API) receipt(w http.ResponseWriter, r *request) error {
 	}
 	rec, err := a.Store.Receipt(r.Context(), r.tenant, r.PathValue("id"))
 	if err != nil {
-		return notFound(err, "receipt")
+		return a.removed(r.Context(), r.tenant, r.PathValue("id"), err)
 	}
 	answer := placed{Receipt: rec.Line, Received: rec.Received}
 	index, err := a.Store.LeafIndex(r.Context(), r.tenant, rec.Chain, rec.Seq)

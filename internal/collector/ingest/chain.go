@@ -160,7 +160,11 @@ func (c *chain) take(ctx context.Context, lines [][]byte) (*api.ShipResponse, er
 			return nil, err
 		}
 	}
-	if err := c.resume(ctx, c.goesOn(lines[0])); err != nil {
+	err = c.resume(ctx, c.goesOn(lines[0]))
+	if errors.Is(err, errRemoved) {
+		return c.invalid(ctx, first.RecordHead().Chain.Seq, err)
+	}
+	if err != nil {
 		return nil, err
 	}
 	bad := c.verify(lines)
@@ -213,8 +217,20 @@ func (c *chain) compare(ctx context.Context, lines [][]byte, from int64) (int, *
 			c.server.Observer.Repeated(i)
 			return i, nil, nil
 		}
-		if receipts.Hash(receipts.AppendCore(nil, r)) != hashes[seq] {
-			response, err := c.contradicted(ctx, r, line, hashes[seq])
+		stored, there := hashes[seq]
+		hash := receipts.Hash(receipts.AppendCore(nil, r))
+		same := hash == stored
+		if !there {
+			var next []byte
+			if i+1 < len(lines) {
+				next = lines[i+1]
+			}
+			if same, err = c.wasStored(ctx, seq, hash, next); err != nil {
+				return 0, nil, err
+			}
+		}
+		if !same {
+			response, err := c.contradicted(ctx, r, line, stored)
 			return 0, response, err
 		}
 	}

@@ -58,14 +58,21 @@ func (c *chain) behind(ctx context.Context, h *receipts.Heartbeat, head store.He
 	if err != nil {
 		return nil, err
 	}
-	if h.Seq >= c.opened && hashes[h.Seq] == h.ReceiptHash {
+	stored, there := hashes[h.Seq]
+	same := stored == h.ReceiptHash
+	if !there {
+		if same, err = c.wasStored(ctx, h.Seq, h.ReceiptHash, nil); err != nil {
+			return nil, err
+		}
+	}
+	if h.Seq >= c.opened && same {
 		return nil, nil // written before what was stored since
 	}
 	code, kind := api.Refusal_ROLLBACK, store.AlarmRollback
 	why := fmt.Errorf("the sidecar's chain ends at seq %d, but seq %d is stored: its journal was rolled back", h.Seq, head.Seq)
-	if hashes[h.Seq] != h.ReceiptHash {
+	if !same {
 		code, kind = api.Refusal_FORK, store.AlarmFork
-		why = fmt.Errorf("a fork: the sidecar's chain ends at seq %d with %s, but %s is stored there", h.Seq, h.ReceiptHash, hashes[h.Seq])
+		why = fmt.Errorf("a fork: the sidecar's chain ends at seq %d with %s, which contradicts %s", h.Seq, h.ReceiptHash, contradiction(stored))
 	}
 	if err := c.raise(ctx, kind, h.Seq, why.Error()); err != nil {
 		return nil, err

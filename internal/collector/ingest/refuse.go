@@ -74,7 +74,7 @@ func (c *chain) contradicted(ctx context.Context, r receipts.Record, line []byte
 	if err := c.signedHere(ctx, r); err != nil {
 		return c.invalid(ctx, h.Chain.Seq, err)
 	}
-	why := fmt.Errorf("a fork: this record of seq %d (%s) contradicts the stored one (%s)", h.Chain.Seq, h.ReceiptHash, known)
+	why := fmt.Errorf("a fork: this record of seq %d (%s) contradicts %s", h.Chain.Seq, h.ReceiptHash, contradiction(known))
 	err := c.server.Store.AddFork(ctx, c.who.Tenant, store.Fork{
 		Chain: c.who.Chain, Seq: h.Chain.Seq, Hash: h.ReceiptHash, Known: known, Line: line, Received: time.Now(),
 	})

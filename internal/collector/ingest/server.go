@@ -35,11 +35,14 @@ type Options struct {
 	Log      *slog.Logger
 	Observer Observer            // nil: nobody
 	Appended func(tenant string) // called after each commit: the log has something to take in
-	Records  Budget              // of each tenant; it holds a batch at least
-	Beats    Budget              // heartbeats of each chain
-	Lines    Budget              // seconds of silence in the log, for each chain and reason; it holds LineEvery
-	Ending   <-chan struct{}     // closed when streams are to end behind the message at hand
-	Limits   Limits              // zero members are the defaults
+	// Logged tells whether a tenant's log has a record with a receipt_hash as that at a
+	// place of a chain; store.ErrNotFound where it has none there.
+	Logged  func(ctx context.Context, tenant, chain string, seq int64, receiptHash string) (bool, error)
+	Records Budget          // of each tenant; it holds a batch at least
+	Beats   Budget          // heartbeats of each chain
+	Lines   Budget          // seconds of silence in the log, for each chain and reason; it holds LineEvery
+	Ending  <-chan struct{} // closed when streams are to end behind the message at hand
+	Limits  Limits          // zero members are the defaults
 }
 
 // Budget holds each of those who send to a number of things a second.

@@ -33,8 +33,9 @@ func (c *chain) resume(ctx context.Context, upTo int64) error {
 	}
 	err = c.catchUp(ctx, v, kept+1, upTo)
 	if kept > 0 && errors.As(err, new(*receipts.VerifyError)) { // it knows records that were given up since
-		v, kept = receipts.NewVerifier(c.pinned), 0
-		err = c.catchUp(ctx, v, 1, upTo)
+		if v, kept, err = c.anew(ctx, upTo); err == nil {
+			err = c.catchUp(ctx, v, kept+1, upTo)
+		}
 	}
 	if err != nil {
 		return err
@@ -66,12 +67,12 @@ func (c *chain) catchUp(ctx context.Context, v *receipts.Verifier, next, upTo in
 }
 
 // restore is the verifier that was kept last, and the seq of the last record that
-// it knows. One that cannot be read, or knows too much, is made anew from the
-// stored records.
+// it knows. One that cannot be read, or knows too much, or lacks records that were
+// removed, is made anew from the stored records.
 func (c *chain) restore(ctx context.Context, upTo int64) (*receipts.Verifier, int64, error) {
 	seq, state, err := c.server.Store.Verifier(ctx, c.who.Tenant, c.who.Chain)
-	if errors.Is(err, store.ErrNotFound) || err == nil && seq > upTo {
-		return receipts.NewVerifier(c.pinned), 0, nil
+	if errors.Is(err, store.ErrNotFound) || err == nil && (seq > upTo || seq < c.known.Anchor.Seq) {
+		return c.anew(ctx, upTo)
 	}
 	if err != nil {
 		return nil, 0, err
@@ -83,9 +84,9 @@ func (c *chain) restore(ctx context.Context, upTo int64) (*receipts.Verifier, in
 			return v, seq, nil
 		}
 	}
-	c.server.Log.WarnContext(ctx, "verifying a chain from its start, since what was kept of its verifier cannot be read",
+	c.server.Log.WarnContext(ctx, "verifying all that is stored of a chain, since what was kept of its verifier cannot be read",
 		"tenant", c.who.Tenant, "chain", c.who.Chain, "error", err)
-	return receipts.NewVerifier(c.pinned), 0, nil
+	return c.anew(ctx, upTo)
 }
 
 // keep stores what the verifier knows, if that is news.

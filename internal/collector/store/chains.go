@@ -77,6 +77,11 @@ type Chain struct {
 	HeadTS     time.Time // ts of the record at the head; zero at 0
 	Received   time.Time // when the newest record came; zero at 0
 	CleanStop  bool      // the record at the head is a clean stop
+	FirstTS    time.Time // ts of the oldest record that is stored; zero: there is none
+	Pruned     int64     // seq up to which records were removed; 0: none were
+	PrunedTS   time.Time // ts of the newest one that was removed; zero: none was
+	Anchor     Head      // the last removed record that was not given up: what is left follows it; Seq 0: none
+	AnchorTS   time.Time // its ts
 	Gap        time.Time // since when records behind the head are missing; zero: none are known to be
 	LastSign   time.Time // when it was last heard of: its enrolment, a stream, records or a heartbeat
 
@@ -101,7 +106,13 @@ type Key struct {
 	KID       string
 	PublicKey []byte // 32 bytes
 	FromSeq   int64  // of the first record that it signs
+	// Introduced is the line of the record that introduces it, the genesis or a key
+	// change, where that was removed; nil: it is stored.
+	Introduced []byte
 }
+
+// IntroducedAt is the seq of the record that introduces the key.
+func (k *Key) IntroducedAt() int64 { return max(k.FromSeq-1, 1) }
 
 // ChainQuery selects chains. The zero value is the newest 100.
 type ChainQuery struct {

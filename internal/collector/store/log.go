@@ -66,7 +66,7 @@ type LogState struct {
 
 // Leaf is an entry of the log and the record that it stands for.
 type Leaf struct {
-	Hash  [32]byte // of the record
+	Hash  [32]byte // of the record; zero where it was removed
 	Chain string
 	Seq   int64
 }

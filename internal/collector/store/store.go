@@ -24,6 +24,7 @@ type Store interface {
 	Records
 	Usage
 	Storage
+	Pruning
 	Log
 	Alarms
 

@@ -111,8 +111,10 @@ func (w *Web) chain(rw http.ResponseWriter, v *visit) error {
 		return err
 	}
 	p.Records = rowsOf(records)
-	if from > 1 {
-		p.Before = max(from-recordsPerPage, 1)
+	oldest := p.Chain.Pruned + 1
+	from = max(from, oldest)
+	if from > oldest {
+		p.Before = max(from-recordsPerPage, oldest)
 	}
 	if last := from + int64(len(records)); last <= p.Chain.Head.Seq {
 		p.After = last

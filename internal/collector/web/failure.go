@@ -23,6 +23,7 @@ func (f *failure) Error() string { return f.Detail }
 func failureOf(err error) *failure {
 	var f *failure
 	var wrong *audit.RequestError
+	var gone *audit.RemovedError
 	switch {
 	case errors.As(err, &f):
 		return f
@@ -30,6 +31,8 @@ func failureOf(err error) *failure {
 		return &failure{http.StatusNotFound, "This tenant has no such thing."}
 	case errors.As(err, &wrong):
 		return &failure{http.StatusBadRequest, wrong.Error()}
+	case errors.As(err, &gone):
+		return &failure{http.StatusGone, "Records of this period were removed, since they were kept for long enough. Export from " + when(gone.Before) + " on."}
 	case errors.Is(err, cursor.ErrForeign):
 		return &failure{http.StatusBadRequest, "cursor: " + cursor.ErrForeign.Error()}
 	case errors.Is(err, merkle.ErrBehind):

@@ -22,6 +22,7 @@ type receiptsPage struct {
 	Outcomes []string
 	Receipts []store.Record
 	Next     string // the next page; "" on the last
+	Kept     store.Retention
 }
 
 // filter is the form as it was sent.
@@ -49,6 +50,9 @@ func (w *Web) receipts(rw http.ResponseWriter, v *visit) error {
 		return err
 	}
 	p := receiptsPage{Filter: f, Outcomes: plotted, Receipts: page.Receipts}
+	if p.Kept, err = w.Store.Retention(v.Context(), v.tenant); err != nil {
+		return err
+	}
 	if page.Next != nil {
 		cursor, err := w.cursors.Seal(v.tenant, &q, page.Next)
 		if err != nil {
@@ -99,7 +103,7 @@ type receiptPage struct {
 func (w *Web) receipt(rw http.ResponseWriter, v *visit) error {
 	rec, err := w.Store.Receipt(v.Context(), v.tenant, v.PathValue("id"))
 	if err != nil {
-		return err
+		return w.removed(v, err)
 	}
 	decoded, err := receipts.Decode(rec.Line)
 	if err != nil {
@@ -114,6 +118,9 @@ func (w *Web) receipt(rw http.ResponseWriter, v *visit) error {
 	if chain.Head.Seq > rec.Seq {
 		p.After = rec.Seq + 1
 	}
+	if p.Before == chain.Pruned {
+		p.Before = 0
+	}
 	if p.Proof, err = w.Prover.Inclusion(v.Context(), v.tenant, rec.Chain, rec.Seq); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
@@ -126,6 +133,21 @@ func (w *Web) receipt(rw http.ResponseWriter, v *visit) error {
 		}
 	}
 	return w.show(rw, v, "receipt", "Receipt", p)
+}
+
+// removed is store.ErrNotFound of a visit's receipt, which may have been removed.
+func (w *Web) removed(v *visit, err error) error {
+	if !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	kept, failed := w.Store.Retention(v.Context(), v.tenant)
+	if failed != nil {
+		return failed
+	}
+	if !kept.Lacks(v.PathValue("id")) {
+		return err
+	}
+	return &failure{http.StatusGone, "Records from before " + when(kept.Before) + " were removed, since they were kept for long enough, and with them this receipt, if there was one."}
 }
 
 // check verifies a proof as an auditor would: nothing is shown as proved that

@@ -12,6 +12,7 @@ type usagePage struct {
 	Months []string
 	Agent  string
 	Stored store.Stored
+	Kept   store.Retention
 	Total  store.Counts
 	VEX    []plot // by day
 	Days   []usageDay
@@ -44,6 +45,9 @@ func (w *Web) usage(rw http.ResponseWriter, v *visit) error {
 	}
 	query := store.RollupQuery{From: begin, To: end, Agent: p.Agent}
 	if p.Stored, err = w.Store.Stored(v.Context(), v.tenant); err != nil {
+		return err
+	}
+	if p.Kept, err = w.Store.Retention(v.Context(), v.tenant); err != nil {
 		return err
 	}
 	err = store.EachRollup(v.Context(), w.Store, v.tenant, query, func(r *store.Rollup) {

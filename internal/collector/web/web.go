@@ -29,6 +29,7 @@ type Reader interface {
 	store.Usage
 	store.Sessions
 	Stored(ctx context.Context, tenant string) (store.Stored, error)
+	Retention(ctx context.Context, tenant string) (store.Retention, error)
 	Chain(ctx context.Context, tenant, id string) (store.Chain, error)
 	ListChains(ctx context.Context, tenant string, q store.ChainQuery) ([]store.Chain, error)
 	ChainKeys(ctx context.Context, tenant, id string) ([]store.Key, error)

@@ -26,6 +26,7 @@ type Cluster struct {
 	*peers.Postgres // nil where it is not installed
 
 	migrated sync.Once
+	owned    sync.Map // the URL of each store's database for its owner, by the store
 }
 
 // Run starts the cluster and runs the tests of a binary: it is what TestMain exits
@@ -74,7 +75,24 @@ func SQLite(t testing.TB) store.Store {
 // Open is a store in a database of the test's own.
 func (c *Cluster) Open(t testing.TB) store.Store {
 	t.Helper()
-	kept, err := postgres.Open(t.Context(), c.Database(t))
+	name := c.database(t)
+	kept := c.open(t, c.URL(replica, name))
+	c.owned.Store(kept, c.URL("", name))
+	return kept
+}
+
+// Owner is a store of OnEach as the owner of its tables, who removes records.
+func (c *Cluster) Owner(t testing.TB, kept store.Store) store.Store {
+	t.Helper()
+	if url, ok := c.owned.Load(kept); ok {
+		return c.open(t, url.(string))
+	}
+	return kept
+}
+
+func (c *Cluster) open(t testing.TB, url string) store.Store {
+	t.Helper()
+	kept, err := postgres.Open(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,6 +116,11 @@ const (
 // more than the application's role.
 func (c *Cluster) Database(t testing.TB) string {
 	t.Helper()
+	return c.URL(replica, c.database(t))
+}
+
+func (c *Cluster) database(t testing.TB) (name string) {
+	t.Helper()
 	if c.Postgres == nil {
 		t.Skip(peers.ErrNoPostgres)
 	}
@@ -106,9 +129,9 @@ func (c *Cluster) Database(t testing.TB) string {
 		must(t, postgres.Migrate(t.Context(), c.URL("", template), time.Now()))
 		must(t, c.SQL(t.Context(), template, "CREATE ROLE "+replica+" LOGIN IN ROLE signet_app"))
 	})
-	name := "d" + strings.ReplaceAll(chains.UUID(), "-", "")
+	name = "d" + strings.ReplaceAll(chains.UUID(), "-", "")
 	must(t, c.Create(t.Context(), name, template))
-	return c.URL(replica, name)
+	return name
 }
 
 func must(t testing.TB, err error) {

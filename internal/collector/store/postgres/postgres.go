@@ -17,11 +17,13 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
+	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/internal/collector/store/relation"
 )
 
@@ -144,9 +146,14 @@ var errVersion = errors.New("another version of the program has made them")
 // picked from all that the planner, on what it knew once, thought was little. No
 // page is worth the third of a second that it takes to compile a statement.
 func (d *database) Do(ctx context.Context, tenant string, mode relation.Mode, f func(relation.Tx) error) (err error) {
-	options := pgx.TxOptions{AccessMode: pgx.ReadOnly}
-	if mode == relation.Write {
-		options.AccessMode = pgx.ReadWrite
+	options := pgx.TxOptions{AccessMode: pgx.ReadWrite}
+	role := "signet_app"
+	switch mode {
+	case relation.Read:
+		options.AccessMode = pgx.ReadOnly
+	case relation.Own:
+		role = "none"
+		defer func() { err = asOwner(err) }()
 	}
 	tx, err := d.pool.BeginTx(ctx, options)
 	if err != nil {
@@ -160,8 +167,8 @@ func (d *database) Do(ctx context.Context, tenant string, mode relation.Mode, f 
 			}
 		}
 	}()
-	_, err = tx.Exec(ctx, `SELECT set_config('role', 'signet_app', true), set_config('signet.tenant', $1, true),
-		set_config('statement_timeout', $2, true), set_config('enable_sort', 'off', true), set_config('jit', 'off', true)`, tenant, statementTimeout)
+	_, err = tx.Exec(ctx, `SELECT set_config('role', $3, true), set_config('signet.tenant', $1, true),
+		set_config('statement_timeout', $2, true), set_config('enable_sort', 'off', true), set_config('jit', 'off', true)`, tenant, statementTimeout, role)
 	if err != nil {
 		return err
 	}
@@ -169,6 +176,17 @@ func (d *database) Do(ctx context.Context, tenant string, mode relation.Mode, f 
 		return err
 	}
 	return tx.Commit(ctx)
+}
+
+// insufficientPrivilege is the SQLSTATE of what a role may not do.
+const insufficientPrivilege = "42501"
+
+// asOwner is an error of what only the owner may do.
+func asOwner(err error) error {
+	if refused := new(pgconn.PgError); errors.As(err, &refused) && refused.Code == insufficientPrivilege {
+		return fmt.Errorf("%w (%w)", store.ErrNotOwner, err)
+	}
+	return err
 }
 
 // Lock implements relation.DB.
@@ -179,19 +197,6 @@ func (*database) TryLock() string { return " FOR UPDATE SKIP LOCKED" }
 
 // Ping implements relation.DB.
 func (d *database) Ping(ctx context.Context) error { return d.pool.Ping(ctx) }
-
-// ahead is how many months have partitions before they begin.
-const ahead = 3
-
-// Maintain implements relation.DB: it makes the partitions from last month's on.
-func (d *database) Maintain(ctx context.Context, now time.Time) error {
-	now = now.UTC()
-	lastMonth := time.Date(now.Year(), now.Month()-1, 1, 0, 0, 0, 0, time.UTC)
-	return d.Do(ctx, "", relation.Write, func(tx relation.Tx) error {
-		_, err := tx.Exec(ctx, `SELECT signet_make_partitions($1, $2)`, lastMonth, 2+ahead)
-		return err
-	})
-}
 
 // Close implements relation.DB.
 func (d *database) Close() error {

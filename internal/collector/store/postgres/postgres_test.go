@@ -77,3 +77,5 @@ func TestStore(t *testing.T) {
 		return s
 	})
 }
+
+func TestFaults(t *testing.T) { storetest.Faults(t, open(t, cluster.URL("", newDatabase(t)))) }

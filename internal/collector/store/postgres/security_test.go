@@ -16,7 +16,7 @@ import (
 
 // tenantTables are those whose rows belong to a tenant.
 var tenantTables = []string{
-	"alarms", "certificates", "chain_keys", "chains", "forks", "given_up", "log_queue", "log_runs", "log_tiles", "logs", "records", "rollups", "storage", "verifiers",
+	"alarms", "certificates", "chain_keys", "chains", "forks", "given_up", "log_queue", "log_runs", "log_tiles", "logs", "records", "removals", "retention", "rollups", "storage", "verifiers",
 }
 
 // loginRole is a user who may do what the application's role may, in a database
@@ -49,6 +49,7 @@ func loginRole(t *testing.T) (app, owner *pgx.Conn) {
 		return c
 	}
 	fill(t, cluster.URL(name+"_app", name))
+	retain(t, open(t, cluster.URL(name+"_owner", name)))
 	return connect(name + "_app"), connect(name + "_owner")
 }
 
@@ -117,25 +118,95 @@ func TestRowLevelSecurity(t *testing.T) {
 	}
 }
 
-// The owner takes a month off what a tenant keeps, as docs/collector.md has it.
-func TestDroppedMonth(t *testing.T) {
-	_, owner := loginRole(t)
-	var before, after int64
-	month := "records_" + time.Now().UTC().Format("2006_01")
-	err := within(t, owner, "acme", func(tx pgx.Tx) error {
-		return errors.Join(
-			tx.QueryRow(t.Context(), `SELECT bytes FROM storage`).Scan(&before),
-			tx.QueryRow(t.Context(), `UPDATE storage SET bytes = bytes - (SELECT COALESCE(sum(octet_length(line)), 0) FROM `+month+
-				` WHERE tenant = 'acme') WHERE tenant = 'acme' RETURNING bytes`).Scan(&after))
-	})
-	var fork int64
-	if err == nil {
-		err = within(t, owner, "acme", func(tx pgx.Tx) error {
-			return tx.QueryRow(t.Context(), `SELECT octet_length(line) FROM forks`).Scan(&fork)
-		})
+// retain has the owner say how long acme's records are kept, and remove the first.
+func retain(t *testing.T, owner store.Store) {
+	t.Helper()
+	ctx, now := t.Context(), time.Now()
+	known, err := owner.ListChains(ctx, "acme", store.ChainQuery{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err != nil || before <= after || after != fork {
-		t.Errorf("%d bytes, and without the month %d, %v; the evidence of a fork has %d", before, after, err, fork)
+	if err := owner.SetRetention(ctx, "acme", 1); err != nil {
+		t.Fatal(err)
+	}
+	p := store.Prune{Chain: known[0].ID, Before: now.Add(time.Hour), Months: 1, At: now}
+	if gone, err := owner.Prune(ctx, "acme", p); err != nil || gone.Records != 1 { // the second waits for the log
+		t.Fatalf("%+v, %v", gone, err)
+	}
+}
+
+// Only the owner removes records, and says when they go.
+func TestOnlyTheOwnerPrunes(t *testing.T) {
+	app, owner := loginRole(t)
+	url := func(c *pgx.Conn) string { return cluster.URL(c.Config().User, c.Config().Database) }
+	ctx, now := t.Context(), time.Now()
+	as := open(t, url(app))
+	known, err := as.ListChains(ctx, "acme", store.ChainQuery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := as.Sequence(ctx, "acme", 10, func(_ context.Context, old store.LogState, leaves [][32]byte, _ func(int, int64) ([]byte, error)) (store.Growth, error) {
+		old.Size += int64(len(leaves))
+		return store.Growth{State: old}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	p := store.Prune{Chain: known[0].ID, Before: now.Add(time.Hour), Months: 1, At: now}
+	if _, err := as.Prune(ctx, "acme", p); !errors.Is(err, store.ErrNotOwner) {
+		t.Errorf("the application's role prunes: %v", err)
+	}
+	if err := as.SetRetention(ctx, "acme", 1); !errors.Is(err, store.ErrNotOwner) {
+		t.Errorf("the application's role sets a retention: %v", err)
+	}
+	p.Rehearse = true
+	if would, err := as.Prune(ctx, "acme", p); err != nil || would.Records != 1 {
+		t.Errorf("a rehearsal: %+v, %v", would, err)
+	}
+	p.Rehearse = false
+	if gone, err := open(t, url(owner)).Prune(ctx, "acme", p); err != nil || gone.Records != 1 {
+		t.Errorf("the owner: %+v, %v", gone, err)
+	}
+	if err := open(t, url(owner)).Reclaim(ctx, now.AddDate(0, 7, 0)); err != nil {
+		t.Errorf("reclaim: %v", err)
+	}
+	var left int
+	if err := owner.QueryRow(ctx, `SELECT count(*) FROM pg_inherits WHERE inhparent = 'records'::regclass`).Scan(&left); err != nil || left != 4 {
+		t.Errorf("%d partitions are left, %v; want those of the three months to come and the default", left, err)
+	}
+}
+
+// What has rows, of whomever, or is used is not dropped.
+func TestReclaimLeavesWhatIsUsed(t *testing.T) {
+	app, owner := loginRole(t)
+	ctx, now := t.Context(), time.Now()
+	s := open(t, cluster.URL(owner.Config().User, owner.Config().Database))
+	far := now.AddDate(1, 0, 0)
+	partitions := func() (n int) {
+		t.Helper()
+		if err := owner.QueryRow(ctx, `SELECT count(*) FROM pg_inherits WHERE inhparent = 'records'::regclass`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := partitions()
+	reader, err := app.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader.Exec(ctx, "SELECT FROM records LIMIT 1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reclaim(ctx, far); err != nil || partitions() != before {
+		t.Errorf("while somebody reads: %d partitions of %d, %v", partitions(), before, err)
+	}
+	if err := reader.Rollback(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reclaim(ctx, far); err != nil || partitions() != 2 {
+		t.Errorf("%d partitions are left, %v; want the one that has a record and the default", partitions(), err)
+	}
+	if err := s.Maintain(ctx, now); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -162,6 +233,12 @@ func TestApplicationRole(t *testing.T) {
 		"give rows away":           {"acme", `UPDATE chains SET tenant = 'beta'`, "42501"},
 		"change a record":          {"acme", `UPDATE records SET host = 'other.example'`, "42501"},
 		"delete a record":          {"acme", `DELETE FROM records`, "42501"},
+		"say that records went":    {"acme", `UPDATE chains SET pruned_seq = 1`, "42501"},
+		"have records go":          {"acme", `UPDATE retention SET months = 1`, "42501"},
+		"add a retention":          {"acme", `INSERT INTO retention VALUES ('acme', 1)`, "42501"},
+		"forge an account":         {"acme", `UPDATE removals SET records = 1`, "42501"},
+		"lose an account":          {"acme", `DELETE FROM removals`, "42501"},
+		"change an introduction":   {"acme", `UPDATE chain_keys SET introduced = ''`, "42501"},
 		"empty records":            {"acme", `TRUNCATE records`, "42501"},
 		"change the log":           {"acme", `DELETE FROM log_runs`, "42501"},
 		"change a fork":            {"acme", `UPDATE forks SET line = ''`, "42501"},
@@ -212,8 +289,8 @@ func TestPartitionsAreTheOwners(t *testing.T) {
 		`, pgx.QueryExecModeSimpleProtocol)
 		return errors.Join(err, tx.QueryRow(t.Context(), "SELECT count(*) FROM records").Scan(&kept))
 	})
-	if err != nil || kept != 2 {
-		t.Errorf("%d records are left of 2: %v", kept, err)
+	if err != nil || kept != 1 {
+		t.Errorf("%d records are left of 1: %v", kept, err)
 	}
 }
 

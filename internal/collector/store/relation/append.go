@@ -129,6 +129,9 @@ func moveHead(ctx context.Context, tx Tx, tenant string, c *store.Chain, b *stor
 	c.Head = store.Head{Seq: last.Seq, Hash: last.Hash}
 	c.HeadTS, c.Received, c.LastSign, c.CleanStop, c.Gap = last.TS, b.Received, b.Received, last.CleanStop, time.Time{}
 	c.Build = cmp.Or(b.Build, c.Build)
+	if c.FirstTS.IsZero() {
+		c.FirstTS = b.Records[0].TS
+	}
 	if lost := b.GivenUp; lost != (store.Span{}) { // the newest key too, perhaps
 		if _, err := tx.Exec(ctx, `INSERT INTO given_up (tenant, chain_id, first_seq, last_seq) VALUES ($1, $2, $3, $4)`,
 			tenant, b.Chain, lost.First, lost.Last); err != nil {

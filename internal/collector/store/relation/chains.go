@@ -49,23 +49,25 @@ func sameChain(ctx context.Context, tx Tx, tenant string, c store.Registration) 
 }
 
 const (
-	chainColumns = `CAST(chain_id AS text) AS chain, agent, build, kid, public_key, registered, head_seq, head_hash, head_ts, received, clean_stop, gap_since, last_sign, beat_at, beat_seq, skew_ms`
-	selectChain  = `SELECT ` + chainColumns + ` FROM chains WHERE tenant = $1 AND chain_id = $2`
-	selectKeys   = `SELECT kid, public_key, from_seq FROM chain_keys k WHERE tenant = $1 AND chain_id = $2 AND NOT EXISTS (
+	chainColumns = `CAST(chain_id AS text) AS chain, agent, build, kid, public_key, registered, head_seq, head_hash, head_ts, received, clean_stop, gap_since, last_sign, beat_at, beat_seq, skew_ms,
+		first_ts, pruned_seq, pruned_ts, anchor_seq, anchor_hash, anchor_ts`
+	selectChain = `SELECT ` + chainColumns + ` FROM chains WHERE tenant = $1 AND chain_id = $2`
+	selectKeys  = `SELECT kid, public_key, from_seq, introduced FROM chain_keys k WHERE tenant = $1 AND chain_id = $2 AND NOT EXISTS (
 		SELECT 1 FROM given_up g WHERE g.tenant = k.tenant AND g.chain_id = k.chain_id AND g.first_seq < k.from_seq AND g.last_seq >= k.from_seq - 1) ORDER BY from_seq`
 )
 
 func scanChain(scan scan) (c store.Chain, err error) {
-	var head []byte
+	var head, anchor []byte
 	var skew int64
 	err = scan(&c.ID, &c.Agent, &c.Build, &c.KID, &c.PublicKey, timeOf(&c.Registered), &c.Head.Seq, &head, timeOf(&c.HeadTS),
-		timeOf(&c.Received), &c.CleanStop, timeOf(&c.Gap), timeOf(&c.LastSign), timeOf(&c.Beat.At), &c.Beat.Seq, &skew)
-	c.Head.Hash, c.Beat.Skew = hashOf(head), time.Duration(skew)*time.Millisecond
+		timeOf(&c.Received), &c.CleanStop, timeOf(&c.Gap), timeOf(&c.LastSign), timeOf(&c.Beat.At), &c.Beat.Seq, &skew,
+		timeOf(&c.FirstTS), &c.Pruned, timeOf(&c.PrunedTS), &c.Anchor.Seq, &anchor, timeOf(&c.AnchorTS))
+	c.Head.Hash, c.Anchor.Hash, c.Beat.Skew = hashOf(head), hashOf(anchor), time.Duration(skew)*time.Millisecond
 	return c, err
 }
 
 func scanKey(scan scan) (k store.Key, err error) {
-	err = scan(&k.KID, &k.PublicKey, &k.FromSeq)
+	err = scan(&k.KID, &k.PublicKey, &k.FromSeq, &k.Introduced)
 	return k, err
 }
 

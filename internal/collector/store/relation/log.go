@@ -95,7 +95,7 @@ func (s *Store) LogEntries(ctx context.Context, tenant string, from int64, limit
 				break // the log's end
 			}
 			most := min(r.records-skip, int64(limit-len(leaves)))
-			some, err := readLeaves(ctx, tx, tenant, r.chain, r.first+skip, most)
+			some, err := loggedLeaves(ctx, tx, tenant, r.chain, r.first+skip, most)
 			if err != nil {
 				return nil, err
 			}
@@ -103,6 +103,28 @@ func (s *Store) LogEntries(ctx context.Context, tenant string, from int64, limit
 		}
 		return leaves, nil
 	})
+}
+
+// loggedLeaves are the leaves of n records of a chain, of which the first may have
+// been removed since they came into the log.
+func loggedLeaves(ctx context.Context, tx Tx, tenant, chain string, from, n int64) ([]store.Leaf, error) {
+	stored, err := selectLeaves(ctx, tx, tenant, chain, from, from+n-1)
+	removed := n - int64(len(stored))
+	if err != nil || removed == 0 {
+		return stored, err
+	}
+	c, err := one(ctx, tx, scanChain, selectChain, tenant, chain)
+	if err != nil {
+		return nil, err
+	}
+	if last := from + removed - 1; last > c.Pruned {
+		return nil, fmt.Errorf("%d of %d records of chain %s from seq %d on, of which none behind seq %d was removed", len(stored), n, chain, from, c.Pruned)
+	}
+	leaves := make([]store.Leaf, removed, n)
+	for i := range leaves {
+		leaves[i] = store.Leaf{Chain: chain, Seq: from + int64(i)}
+	}
+	return append(leaves, stored...), nil
 }
 
 // readLeaves are the hashes of n records that are there.

@@ -30,6 +30,7 @@ type DB interface {
 
 	Ping(ctx context.Context) error
 	Maintain(ctx context.Context, now time.Time) error
+	Reclaim(ctx context.Context, before time.Time) error
 	Close() error
 }
 
@@ -40,6 +41,7 @@ type Mode int
 const (
 	Read Mode = iota
 	Write
+	Own // writes, as the owner of the tables: store.ErrNotOwner where the user is another
 )
 
 // Tx is a transaction. Parameters are $1, $2, and so on. A time.Time is in UTC

@@ -92,7 +92,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 // of which names the tenant.
 func (d *database) Do(ctx context.Context, _ string, mode relation.Mode, f func(relation.Tx) error) error {
 	db := d.read
-	if mode == relation.Write {
+	if mode != relation.Read {
 		db = d.write
 	}
 	tx, err := db.BeginTx(ctx, nil)
@@ -119,6 +119,9 @@ func (d *database) Maintain(ctx context.Context, _ time.Time) error {
 	_, err := d.write.ExecContext(ctx, "PRAGMA optimize")
 	return err
 }
+
+// Reclaim implements relation.DB: what is freed of the file is used again.
+func (*database) Reclaim(context.Context, time.Time) error { return nil }
 
 // Close implements relation.DB.
 func (d *database) Close() error { return errors.Join(d.read.Close(), d.write.Close()) }

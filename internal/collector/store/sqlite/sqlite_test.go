@@ -43,3 +43,14 @@ func TestFileIsItsOwners(t *testing.T) {
 		}
 	}
 }
+
+func TestFaults(t *testing.T) {
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "collector.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.Faults(t, s)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -57,7 +57,7 @@ func testAppend(t *testing.T, s store.Store) {
 	after := get(s.Append(ctx, "acme", second))(t)
 	want := store.Chain{
 		ID: c.ID, Agent: "a", Build: "v1", KID: receipts.KeyID(c.Public()), PublicKey: c.Public(), Registered: day,
-		Head: store.Head{Seq: 11, Hash: c.Head().ReceiptHash}, HeadTS: c.Head().TS, Received: received, LastSign: received, CleanStop: true,
+		Head: store.Head{Seq: 11, Hash: c.Head().ReceiptHash}, HeadTS: c.Head().TS, Received: received, LastSign: received, CleanStop: true, FirstTS: day,
 	}
 	got := get(s.Chain(ctx, "acme", c.ID))(t)
 	same(t, "chain", got, want)

@@ -58,8 +58,8 @@ func testSessions(t *testing.T, s store.Store) {
 		all = append(all, begin("two", i+1))
 	}
 	gone("the first of too many", all[0])
-	for _, session := range all[1:] {
-		same(t, "one of many", get(s.Session(ctx, session.Digest))(t), session)
+	for i := range all[1:] {
+		same(t, "one of many", get(s.Session(ctx, all[i+1].Digest))(t), all[i+1])
 	}
 	must(t, s.EndSessions(ctx, "acme", "two")) // it is not acme's
 	same(t, "swept", get(s.SweepSessions(ctx, all[3].Used))(t), 2)

@@ -37,8 +37,8 @@ func (u *Use) Run(ctx context.Context, s store.Store) error {
 // EachUse calls do with uses of every method that a store has for what is stored.
 func EachUse(t *testing.T, b Bulk, n int, do func(u *Use)) {
 	t.Helper()
-	all := slices.Concat(b.directoryUses(n), b.chainUses(n), b.writeUses(n), b.recordUses(n), b.receiptUses(n), b.usageUses(n), b.logUses(n), b.alarmUses(n))
-	used := map[string]bool{"Ping": true, "Maintain": true, "Close": true} // which are for no row
+	all := slices.Concat(b.directoryUses(n), b.chainUses(n), b.writeUses(n), b.recordUses(n), b.receiptUses(n), b.usageUses(n), b.logUses(n), b.alarmUses(n), b.pruningUses(n))
+	used := map[string]bool{"Ping": true, "Maintain": true, "Reclaim": true, "Close": true} // which are for no row
 	for i := range all {
 		used[all[i].Method] = true
 		do(&all[i])
@@ -230,5 +230,28 @@ func (b Bulk) alarmUses(n int) []Use {
 		{Name: "forks", Rows: 100, Method: "Forks", Args: []any{"acme", ""}},
 		{Name: "forks of a chain", Rows: 21, Method: "Forks", Args: []any{"acme", chain}},
 		{Name: "a new fork", Rows: 21, Method: "AddFork", Args: []any{"acme", fork}, Writes: true},
+	}
+}
+
+// pruningUses are last, since what they remove is gone.
+func (b Bulk) pruningUses(n int) []Use {
+	far, oldest := BulkStart.AddDate(50, 0, 0), b.Chain(BulkChains-1)
+	const limit = 10
+	removing := store.Prune{Chain: oldest, Before: far, Months: 1, At: far, Limit: limit}
+	rehearsal := removing
+	rehearsal.Rehearse, rehearsal.After = true, limit
+	// The chain's row, the log's newest run of it and the records are read to find what
+	// goes. To remove it, they are read again, with the chain's keys and their
+	// introductions, the first record that stays, and what the tenant keeps.
+	const find, remove = 1 + 1 + limit, limit + 2 + 1 + 2 + 1
+	return []Use{
+		{Name: "how long records are kept", Rows: 3, Method: "Retention", Args: []any{"acme"}},
+		{Name: "to keep records for long", Rows: 1, Method: "SetRetention", Args: []any{"acme", n}, Writes: true},
+		{Name: "old chains", Rows: 100, Method: "OldChains", Args: []any{"acme", store.SinceQuery{To: far}}},
+		{Name: "a page of old chains", Rows: 100, Method: "OldChains", Args: []any{"acme", store.SinceQuery{From: BulkStart, After: b.Chain(n % 100), To: far}}},
+		{Name: "what would go", Rows: find, Method: "Prune", Args: []any{"acme", rehearsal}},
+		{Name: "what goes", Rows: find + remove, Method: "Prune", Args: []any{"acme", removing}, Writes: true},
+		{Name: "what is gone", Rows: 12 + 1, Method: "Removals", Args: []any{"acme"}},
+		{Name: "entries of what is gone", Rows: 100 + 100/10 + 3 + 10, Method: "LogEntries", Args: []any{"acme", int64(950), 100}},
 	}
 }

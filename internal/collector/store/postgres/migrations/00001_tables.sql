@@ -69,6 +69,11 @@ CREATE TABLE chains (
 	head_hash  bytea CHECK ((head_seq = 0) = (head_hash IS NULL)),
 	first_ts   timestamptz,
 	head_ts    timestamptz,
+	pruned_seq bigint NOT NULL DEFAULT 0 CHECK (pruned_seq BETWEEN 0 AND head_seq),
+	pruned_ts  timestamptz CHECK ((pruned_seq = 0) = (pruned_ts IS NULL)),
+	anchor_seq bigint NOT NULL DEFAULT 0 CHECK (anchor_seq BETWEEN 0 AND pruned_seq),
+	anchor_hash bytea CHECK ((anchor_seq = 0) = (anchor_hash IS NULL)),
+	anchor_ts  timestamptz,
 	received   timestamptz,
 	clean_stop boolean NOT NULL DEFAULT false,
 	gap_since  timestamptz,
@@ -80,6 +85,7 @@ CREATE TABLE chains (
 ) WITH (fillfactor = 50); -- its rows are updated with each batch
 CREATE INDEX chains_of_agent ON chains (tenant, agent, chain_id);
 CREATE INDEX chains_silent ON chains (tenant, last_sign, chain_id) WHERE NOT clean_stop;
+CREATE INDEX chains_old ON chains (tenant, first_ts, chain_id) WHERE first_ts IS NOT NULL;
 CREATE INDEX chains_gap ON chains (tenant, gap_since, chain_id) WHERE gap_since IS NOT NULL;
 
 CREATE TABLE chain_keys (
@@ -88,6 +94,7 @@ CREATE TABLE chain_keys (
 	kid        text NOT NULL,
 	public_key bytea NOT NULL CHECK (length(public_key) = 32),
 	from_seq   bigint NOT NULL,
+	introduced text, -- the line of the record that does, once that is removed
 	PRIMARY KEY (tenant, chain_id, from_seq),
 	FOREIGN KEY (tenant, chain_id) REFERENCES chains
 );
@@ -219,6 +226,26 @@ CREATE TABLE storage (
 	quota  bigint NOT NULL DEFAULT 0 CHECK (quota >= 0)
 ) WITH (fillfactor = 50);
 
+-- For how many months a tenant has its records kept (0: for ever), and what was
+-- removed by that.
+CREATE TABLE retention (
+	tenant text COLLATE "C" PRIMARY KEY REFERENCES tenants,
+	months integer NOT NULL CHECK (months >= 0)
+);
+
+CREATE TABLE removals (
+	tenant   text COLLATE "C" NOT NULL REFERENCES tenants,
+	before   timestamptz NOT NULL,
+	months   integer NOT NULL,
+	records  bigint NOT NULL CHECK (records > 0),
+	bytes    bigint NOT NULL,
+	first_ts timestamptz NOT NULL,
+	last_ts  timestamptz NOT NULL,
+	began    timestamptz NOT NULL,
+	ended    timestamptz NOT NULL,
+	PRIMARY KEY (tenant, before, months)
+);
+
 CREATE TABLE logs (
 	tenant     text COLLATE "C" PRIMARY KEY REFERENCES tenants,
 	size       bigint NOT NULL,
@@ -291,7 +318,7 @@ CREATE TABLE forks (
 	chain_id     uuid NOT NULL,
 	seq          bigint NOT NULL,
 	receipt_hash bytea NOT NULL,
-	known_hash   bytea NOT NULL,
+	known_hash   bytea, -- NULL where the record that was there is removed
 	line         text NOT NULL,
 	received     timestamptz NOT NULL,
 	PRIMARY KEY (tenant, chain_id, seq, receipt_hash),
@@ -305,7 +332,7 @@ DO $$
 DECLARE
 	name text;
 BEGIN
-	FOREACH name IN ARRAY ARRAY['chains', 'chain_keys', 'certificates', 'verifiers', 'records', 'given_up', 'rollups', 'storage',
+	FOREACH name IN ARRAY ARRAY['chains', 'chain_keys', 'certificates', 'verifiers', 'records', 'given_up', 'rollups', 'storage', 'retention', 'removals',
 		'logs', 'log_queue', 'log_runs', 'log_tiles', 'log_cosignatures', 'alarms', 'forks'] LOOP
 		EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
 		EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
@@ -320,7 +347,12 @@ GRANT SELECT ON goose_db_version TO signet_app;
 
 -- Evidence is added, never changed: no UPDATE of records, and no DELETE but of
 -- the log's queue, of what witnesses said who have said more since, and of sessions.
+-- Records that were kept for long enough are removed by the owner alone, who also says
+-- how long that is, and accounts for it.
 GRANT SELECT, INSERT ON tenants, chain_keys, records, given_up, log_runs, forks TO signet_app;
-GRANT SELECT, INSERT, UPDATE ON tokens, chains, certificates, verifiers, rollups, storage, logs, log_tiles, alarms TO signet_app;
+GRANT SELECT ON retention, removals TO signet_app;
+GRANT SELECT, INSERT, UPDATE (build, kid, public_key, head_seq, head_hash, first_ts, head_ts, received, clean_stop, gap_since, beat_at, beat_seq, skew_ms, last_sign)
+	ON chains TO signet_app;
+GRANT SELECT, INSERT, UPDATE ON tokens, certificates, verifiers, rollups, storage, logs, log_tiles, alarms TO signet_app;
 GRANT SELECT, INSERT, DELETE ON log_queue TO signet_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON log_cosignatures, sessions TO signet_app;

@@ -9,7 +9,9 @@ CREATE FUNCTION bulk_start() RETURNS timestamptz IMMUTABLE LANGUAGE sql RETURN t
 
 INSERT INTO tenants SELECT 'tenant-' || n, now() FROM generate_series(1, 1500) n UNION ALL SELECT 'acme', now();
 INSERT INTO logs SELECT tenant, CASE tenant WHEN 'acme' THEN current_setting('bulk.records')::bigint / 2 ELSE 0 END, sha256('root'), 'checkpoint', now() FROM tenants;
-INSERT INTO storage SELECT tenant, 1, 0 FROM tenants;
+INSERT INTO storage SELECT tenant, 1 << 30, 0 FROM tenants;
+INSERT INTO retention SELECT tenant, 13 FROM tenants;
+INSERT INTO removals SELECT tenant, bulk_start() - n * interval '1 month', 13, 1, 1, bulk_start(), bulk_start(), bulk_start(), bulk_start() FROM tenants, generate_series(1, 12) n;
 INSERT INTO tokens SELECT 'token-' || n, CASE WHEN n <= 1500 THEN 'acme' ELSE 'tenant-' || n % 1500 + 1 END, lpad('token-' || n, 32)::bytea, 'receipts.read', bulk_start() + n * interval '1 minute'
 	FROM generate_series(1, 3000) n;
 
@@ -23,7 +25,7 @@ INSERT INTO chains (tenant, chain_id, agent, kid, public_key, registered, head_s
 		CASE WHEN n < 900 THEN bulk_start() - interval '100 days' + n * interval '1 minute' ELSE bulk_start() + interval '80 days' END,
 		bulk_start(), n % 5 <> 0, CASE WHEN n % 50 = 0 THEN bulk_start() + n * interval '1 minute' END, bulk_start() + n * interval '1 minute'
 	FROM generate_series(0, 999) n;
-INSERT INTO chain_keys SELECT tenant, chain_id, kid, public_key, 1 FROM chains;
+INSERT INTO chain_keys (tenant, chain_id, kid, public_key, from_seq) SELECT tenant, chain_id, kid, public_key, 1 FROM chains;
 INSERT INTO certificates SELECT tenant, 'serial-' || chain_id || '-' || n, chain_id, bulk_start() + n * interval '16 hours', bulk_start() + interval '1 year'
 	FROM chains, generate_series(1, 3) n WHERE chain_id < bulk_id('c', 200);
 INSERT INTO verifiers SELECT tenant, chain_id, 1, 'state' FROM chains;

@@ -40,6 +40,11 @@ CREATE TABLE chains (
 	head_hash  BLOB CHECK ((head_seq = 0) = (head_hash IS NULL)),
 	first_ts   INTEGER,
 	head_ts    INTEGER,
+	pruned_seq INTEGER NOT NULL DEFAULT 0 CHECK (pruned_seq BETWEEN 0 AND head_seq),
+	pruned_ts  INTEGER CHECK ((pruned_seq = 0) = (pruned_ts IS NULL)),
+	anchor_seq INTEGER NOT NULL DEFAULT 0 CHECK (anchor_seq BETWEEN 0 AND pruned_seq),
+	anchor_hash BLOB CHECK ((anchor_seq = 0) = (anchor_hash IS NULL)),
+	anchor_ts  INTEGER,
 	received   INTEGER,
 	clean_stop INTEGER NOT NULL DEFAULT 0,
 	gap_since  INTEGER,
@@ -51,6 +56,7 @@ CREATE TABLE chains (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX chains_of_agent ON chains (tenant, agent, chain_id);
 CREATE INDEX chains_silent ON chains (tenant, last_sign, chain_id) WHERE NOT clean_stop;
+CREATE INDEX chains_old ON chains (tenant, first_ts, chain_id) WHERE first_ts IS NOT NULL;
 CREATE INDEX chains_gap ON chains (tenant, gap_since, chain_id) WHERE gap_since IS NOT NULL;
 
 CREATE TABLE chain_keys (
@@ -59,6 +65,7 @@ CREATE TABLE chain_keys (
 	kid        TEXT NOT NULL,
 	public_key BLOB NOT NULL CHECK (length(public_key) = 32),
 	from_seq   INTEGER NOT NULL,
+	introduced BLOB, -- the line of the record that does, once that is removed
 	PRIMARY KEY (tenant, chain_id, from_seq),
 	FOREIGN KEY (tenant, chain_id) REFERENCES chains
 ) STRICT, WITHOUT ROWID;
@@ -150,6 +157,26 @@ CREATE TABLE storage (
 	quota  INTEGER NOT NULL DEFAULT 0 CHECK (quota >= 0)
 ) STRICT, WITHOUT ROWID;
 
+-- For how many months a tenant has its records kept (0: for ever), and what was
+-- removed by that.
+CREATE TABLE retention (
+	tenant TEXT PRIMARY KEY NOT NULL REFERENCES tenants,
+	months INTEGER NOT NULL CHECK (months >= 0)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE removals (
+	tenant   TEXT NOT NULL REFERENCES tenants,
+	before   INTEGER NOT NULL,
+	months   INTEGER NOT NULL,
+	records  INTEGER NOT NULL CHECK (records > 0),
+	bytes    INTEGER NOT NULL,
+	first_ts INTEGER NOT NULL,
+	last_ts  INTEGER NOT NULL,
+	began    INTEGER NOT NULL,
+	ended    INTEGER NOT NULL,
+	PRIMARY KEY (tenant, before, months)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE logs (
 	tenant     TEXT PRIMARY KEY NOT NULL REFERENCES tenants,
 	size       INTEGER NOT NULL,
@@ -222,7 +249,7 @@ CREATE TABLE forks (
 	chain_id     TEXT NOT NULL,
 	seq          INTEGER NOT NULL,
 	receipt_hash BLOB NOT NULL,
-	known_hash   BLOB NOT NULL,
+	known_hash   BLOB, -- NULL where the record that was there is removed
 	line         BLOB NOT NULL,
 	received     INTEGER NOT NULL,
 	PRIMARY KEY (tenant, chain_id, seq, receipt_hash),

@@ -6,7 +6,9 @@ INSERT INTO series WITH RECURSIVE s (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM
 INSERT INTO tenants SELECT 'tenant-' || n, 0 FROM series WHERE n BETWEEN 1 AND 1500;
 INSERT INTO tenants VALUES ('acme', 0);
 INSERT INTO logs SELECT tenant, CASE tenant WHEN 'acme' THEN records / 2 ELSE 0 END, zeroblob(32), CAST('checkpoint' AS BLOB), 0 FROM tenants, bulk;
-INSERT INTO storage SELECT tenant, 1, 0 FROM tenants;
+INSERT INTO storage SELECT tenant, 1 << 30, 0 FROM tenants;
+INSERT INTO retention SELECT tenant, 13 FROM tenants;
+INSERT INTO removals SELECT tenant, n, 13, 1, 1, n, n, n, n FROM tenants, series WHERE n BETWEEN 1 AND 12;
 INSERT INTO tokens SELECT 'token-' || n, CASE WHEN n <= 1500 THEN 'acme' ELSE 'tenant-' || (n % 1500 + 1) END, CAST(printf('%32s', 'token-' || n) AS BLOB), 'receipts.read', n, NULL, NULL
 	FROM series WHERE n BETWEEN 1 AND 3000;
 
@@ -19,7 +21,7 @@ INSERT INTO chains (tenant, chain_id, agent, kid, public_key, registered, head_s
 		CASE WHEN n < 900 THEN start - 101 * 86400000 ELSE start END, CASE WHEN n < 900 THEN start - 100 * 86400000 + n * 60000 ELSE start + 80 * 86400000 END,
 		start, n % 5 <> 0, CASE WHEN n % 50 = 0 THEN start + n * 60000 END, start + n * 60000
 	FROM series, bulk WHERE n < 1000;
-INSERT INTO chain_keys SELECT tenant, chain_id, kid, public_key, 1 FROM chains;
+INSERT INTO chain_keys (tenant, chain_id, kid, public_key, from_seq) SELECT tenant, chain_id, kid, public_key, 1 FROM chains;
 INSERT INTO certificates SELECT tenant, 'serial-' || chain_id || '-' || n, chain_id, n, n, NULL FROM chains, series WHERE chain_id < '000000c8' AND n BETWEEN 1 AND 3;
 INSERT INTO verifiers SELECT tenant, chain_id, 1, CAST('state' AS BLOB) FROM chains;
 INSERT INTO given_up SELECT 'acme', chain_id, n * 10, n * 10 + 3 FROM chains, series WHERE chain_id < '000000c8' AND n BETWEEN 1 AND 5;
