@@ -245,8 +245,12 @@ func (x *Hello) GetChainId() string {
 type Batch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The records as the journal has them: canonical JSON lines, each with its
-	// newline, compressed as one zstd frame (RFC 8878).
-	Lines         []byte `protobuf:"bytes,1,opt,name=lines,proto3" json:"lines,omitempty"`
+	// newline, compressed as one zstd frame that says its content's size (RFC 8878,
+	// section 3.1.1.1.4).
+	Lines []byte `protobuf:"bytes,1,opt,name=lines,proto3" json:"lines,omitempty"`
+	// How many they are. The collector takes that many from what the tenant may send a
+	// second, and one for each 8 kB where that is more, before it looks at them.
+	Records       int64 `protobuf:"varint,2,opt,name=records,proto3" json:"records,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -286,6 +290,13 @@ func (x *Batch) GetLines() []byte {
 		return x.Lines
 	}
 	return nil
+}
+
+func (x *Batch) GetRecords() int64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
 }
 
 type ShipResponse struct {
@@ -880,9 +891,10 @@ const file_collector_proto_rawDesc = "" +
 	"\theartbeat\x18\x03 \x01(\fH\x00R\theartbeatB\t\n" +
 	"\amessage\"\"\n" +
 	"\x05Hello\x12\x19\n" +
-	"\bchain_id\x18\x01 \x01(\tR\achainId\"\x1d\n" +
+	"\bchain_id\x18\x01 \x01(\tR\achainId\"7\n" +
 	"\x05Batch\x12\x14\n" +
-	"\x05lines\x18\x01 \x01(\fR\x05lines\"\xe3\x01\n" +
+	"\x05lines\x18\x01 \x01(\fR\x05lines\x12\x18\n" +
+	"\arecords\x18\x02 \x01(\x03R\arecords\"\xe3\x01\n" +
 	"\fShipResponse\x122\n" +
 	"\x05state\x18\x01 \x01(\v2\x1a.signet.collector.v1.StateH\x00R\x05state\x12,\n" +
 	"\x03ack\x18\x02 \x01(\v2\x18.signet.collector.v1.AckH\x00R\x03ack\x12,\n" +

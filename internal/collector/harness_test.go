@@ -270,13 +270,13 @@ func heartbeat(document []byte) *api.ShipRequest {
 }
 
 func batch(lines ...[]byte) *api.ShipRequest {
-	return &api.ShipRequest{Message: &api.ShipRequest_Batch{Batch: &api.Batch{Lines: compress(text(lines))}}}
+	return &api.ShipRequest{Message: &api.ShipRequest_Batch{Batch: &api.Batch{Lines: compress(text(lines)), Records: int64(len(lines))}}}
 }
 
 func text(lines [][]byte) []byte { return append(bytes.Join(lines, []byte("\n")), '\n') }
 
 func compress(plain []byte) []byte {
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithSingleSegment(true))
 	if err != nil {
 		panic(err) // it fails on wrong options only
 	}

@@ -2,6 +2,7 @@ package collector_test
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"io"
 	"net"
@@ -50,34 +51,37 @@ func testHostileBatches(t *testing.T, w *world) {
 	s := w.open(cert, c.ID)
 	s.acked(headOf(t, good[4]), good[:5]...)
 	tests := map[string]struct {
-		lines []byte // as compressed
-		code  api.Refusal_Code
-		seq   int64
+		lines   []byte // as compressed
+		code    api.Refusal_Code
+		seq     int64
+		records int64 // 0: 1
 	}{
-		"another chain":          {compress(text(other.Lines[:3])), api.Refusal_IDENTITY, 1},
-		"another tenant":         {compress(text(foreign.Lines[5:])), api.Refusal_IDENTITY, 6},
-		"another key":            {compress(text(forged.Lines[5:])), api.Refusal_INVALID, 6},
-		"a changed member":       {compress(text([][]byte{with(good[5], `"count":1`, `"count":2`)})), api.Refusal_INVALID, 6},
-		"a changed detail":       {compress(text([][]byte{with(good[5], `"size":812`, `"size":813`)})), api.Refusal_INVALID, 6},
-		"a changed signature":    {compress(text([][]byte{with(good[5], `"signature":"`, `"signature":"A`)})), api.Refusal_INVALID, 0},
-		"a changed stored one":   {compress(text([][]byte{with(good[3], `"count":1`, `"count":2`)})), api.Refusal_INVALID, 4},
-		"order":                  {compress(text(swapped[1:])), api.Refusal_INVALID, 0},
-		"an unknown member":      {compress(text([][]byte{with(good[5], `{`, `{"a":1,`)})), api.Refusal_INVALID, 0},
-		"a cut record":           {compress(append(bytes.Clone(good[5][:200]), '\n')), api.Refusal_INVALID, 0},
-		"no newline":             {compress(good[5]), api.Refusal_INVALID, 0},
-		"an empty line":          {compress([]byte("\n")), api.Refusal_INVALID, 0},
-		"no record":              {compress(nil), api.Refusal_INVALID, 0},
-		"nothing":                {nil, api.Refusal_INVALID, 0},
-		"no zstd":                {text(good[5:]), api.Refusal_INVALID, 0},
-		"half a frame":           {compress(text(good[5:]))[:100], api.Refusal_INVALID, 0},
-		"a gigabyte of zeros":    {bomb(), api.Refusal_TOO_LARGE, 0},
-		"too many records":       {compress(bytes.Repeat([]byte("{}\n"), 1001)), api.Refusal_TOO_LARGE, 0},
-		"a line of megabytes":    {compress(append(bytes.Repeat([]byte("x"), 2<<20), '\n')), api.Refusal_TOO_LARGE, 0},
-		"half a million bracket": {compress(append(bytes.Repeat([]byte("["), 500_000), '\n')), api.Refusal_INVALID, 0},
+		"another chain":          {compress(text(other.Lines[:3])), api.Refusal_IDENTITY, 1, 3},
+		"another tenant":         {compress(text(foreign.Lines[5:])), api.Refusal_IDENTITY, 6, int64(len(foreign.Lines) - 5)},
+		"another key":            {compress(text(forged.Lines[5:])), api.Refusal_INVALID, 6, int64(len(forged.Lines) - 5)},
+		"a changed member":       {compress(text([][]byte{with(good[5], `"count":1`, `"count":2`)})), api.Refusal_INVALID, 6, 0},
+		"a changed detail":       {compress(text([][]byte{with(good[5], `"size":812`, `"size":813`)})), api.Refusal_INVALID, 6, 0},
+		"a changed signature":    {compress(text([][]byte{with(good[5], `"signature":"`, `"signature":"A`)})), api.Refusal_INVALID, 0, 0},
+		"a changed stored one":   {compress(text([][]byte{with(good[3], `"count":1`, `"count":2`)})), api.Refusal_INVALID, 4, 0},
+		"order":                  {compress(text(swapped[1:])), api.Refusal_INVALID, 0, int64(len(swapped) - 1)},
+		"an unknown member":      {compress(text([][]byte{with(good[5], `{`, `{"a":1,`)})), api.Refusal_INVALID, 0, 0},
+		"a cut record":           {compress(append(bytes.Clone(good[5][:200]), '\n')), api.Refusal_INVALID, 0, 0},
+		"no newline":             {compress(good[5]), api.Refusal_INVALID, 0, 0},
+		"an empty line":          {compress([]byte("\n")), api.Refusal_INVALID, 0, 0},
+		"no record":              {compress(nil), api.Refusal_INVALID, 0, 0},
+		"nothing":                {nil, api.Refusal_INVALID, 0, 0},
+		"no zstd":                {text(good[5:]), api.Refusal_INVALID, 0, 0},
+		"two frames":             {bytes.Repeat(compress(text(good[5:])), 2), api.Refusal_INVALID, 0, int64(2 * len(good[5:]))},
+		"fewer than it says":     {compress(text(good[5:])), api.Refusal_INVALID, 0, int64(len(good))},
+		"half a frame":           {compress(text(good[5:]))[:100], api.Refusal_INVALID, 0, 0},
+		"a gigabyte of zeros":    {bomb(), api.Refusal_TOO_LARGE, 0, 0},
+		"too many records":       {compress(bytes.Repeat([]byte("{}\n"), 1001)), api.Refusal_TOO_LARGE, 0, 1001},
+		"a line of megabytes":    {compress(append(bytes.Repeat([]byte("x"), 2<<20), '\n')), api.Refusal_TOO_LARGE, 0, 0},
+		"half a million bracket": {compress(append(bytes.Repeat([]byte("["), 500_000), '\n')), api.Refusal_INVALID, 0, 0},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			s.send(&api.ShipRequest{Message: &api.ShipRequest_Batch{Batch: &api.Batch{Lines: test.lines}}})
+			s.send(&api.ShipRequest{Message: &api.ShipRequest_Batch{Batch: &api.Batch{Lines: test.lines, Records: cmp.Or(test.records, 1)}}})
 			response := s.receive()
 			refusal := response.GetRefusal()
 			if test.seq == 0 && name == "order" {
@@ -91,7 +95,7 @@ func testHostileBatches(t *testing.T, w *world) {
 			}
 		})
 	}
-	w.wantMetrics(`signet_ingest_refused_total{code="IDENTITY"} 2`, `signet_ingest_refused_total{code="INVALID"} 14`,
+	w.wantMetrics(`signet_ingest_refused_total{code="IDENTITY"} 2`, `signet_ingest_refused_total{code="INVALID"} 16`,
 		`signet_ingest_refused_total{code="TOO_LARGE"} 3`, "signet_ingest_gaps_total 1", `signet_alarms_total{kind="invalid"} 1`)
 	w.open(cert, c.ID).refused(api.Refusal_INVALID, []byte("{}")) // and comes back with it
 	if logged := strings.Count(w.logs(), "refused what a sidecar sent"); logged != 3 {
@@ -199,11 +203,11 @@ func TestTenantRate(t *testing.T) {
 	s = w.open(certs[1], modest.ID)
 	s.acked(modest.Head(), modest.Lines...)
 
-	// What cannot be read is not free: it costs as much as the largest batch.
+	// What cannot be read is not free: it costs what it says that it holds.
 	idle := chains.New("gamma", "billing-agent", time.Now())
 	s = w.open(w.enrol(idle), idle.ID)
-	unreadable := &api.ShipRequest{Message: &api.ShipRequest_Batch{Batch: &api.Batch{Lines: bomb()}}}
-	for _, code := range []api.Refusal_Code{api.Refusal_TOO_LARGE, api.Refusal_RATE_LIMITED} {
+	unreadable := &api.ShipRequest{Message: &api.ShipRequest_Batch{Batch: &api.Batch{Lines: compress(make([]byte, 8<<20)), Records: 1}}}
+	for _, code := range []api.Refusal_Code{api.Refusal_INVALID, api.Refusal_RATE_LIMITED} {
 		s.send(unreadable)
 		if got := s.receive().GetRefusal().GetCode(); got != code {
 			t.Errorf("got %s, want %s", got, code)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/signet-egress/signet/internal/api"
 	"github.com/signet-egress/signet/receipts"
 )
 
@@ -25,13 +26,13 @@ type packer struct {
 }
 
 func newPacker() (*packer, error) {
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20))
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20), zstd.WithSingleSegment(true)) // which says how much it holds, however little
 	return &packer{encoder: encoder}, err
 }
 
 // batch reads records from a seq on, at least one, as a compressed batch. next is
 // the seq behind them.
-func (p *packer) batch(ctx context.Context, source Source, from int64, l limit) (compressed []byte, next int64, err error) {
+func (p *packer) batch(ctx context.Context, source Source, from int64, l limit) (batch *api.Batch, next int64, err error) {
 	lines, n := p.lines[:0], int64(0)
 	next = from
 	err = source.Range(ctx, from, func(seq int64, line []byte) error {
@@ -52,7 +53,7 @@ func (p *packer) batch(ctx context.Context, source Source, from int64, l limit) 
 		return nil, 0, fmt.Errorf("record %d is not in the journal", from)
 	}
 	p.lines = lines
-	return p.encoder.EncodeAll(lines, nil), next, nil
+	return &api.Batch{Lines: p.encoder.EncodeAll(lines, nil), Records: n}, next, nil
 }
 
 // ownsUp tells whether a record says that those from a seq on, up to it, are lost.

@@ -211,7 +211,7 @@ func (st *stream) heartbeat(ctx context.Context, chain Chain) error {
 // sendUpTo sends the records up to a seq, with at most a window under way.
 func (st *stream) sendUpTo(ctx context.Context, source Source, to int64) error {
 	for st.next <= to {
-		lines, next, err := st.pack.batch(ctx, source, st.next, st.limit)
+		batch, next, err := st.pack.batch(ctx, source, st.next, st.limit)
 		if err != nil {
 			return err
 		}
@@ -220,7 +220,7 @@ func (st *stream) sendUpTo(ctx context.Context, source Source, to int64) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if err := st.send(ctx, &api.ShipRequest{Message: &api.ShipRequest_Batch{Batch: &api.Batch{Lines: lines}}}); err != nil {
+		if err := st.send(ctx, &api.ShipRequest{Message: &api.ShipRequest_Batch{Batch: batch}}); err != nil {
 			return err
 		}
 		st.next = next

@@ -96,13 +96,13 @@ func (c *chain) answer(ctx context.Context, request *api.ShipRequest) (*api.Ship
 }
 
 func (c *chain) batch(ctx context.Context, b *api.Batch) (*api.ShipResponse, error) {
-	lines, err := expand(b.GetLines(), c.server.Limits)
-	cost := len(lines)
-	if err != nil { // what cannot be read has cost as much as the largest that can
-		cost = c.server.Limits.BatchRecords
-	}
-	if wait := c.server.Records.Take(ctx, c.who.Tenant, cost); wait > 0 {
+	said, err := sizeOf(b, c.server.Limits)
+	if wait := c.server.Records.Take(ctx, c.who.Tenant, said.cost(c.server.Limits)); wait > 0 {
 		return c.refuseFor(ctx, wait, api.Refusal_RATE_LIMITED, errors.New("the tenant sends more records a second than it may")), nil
+	}
+	var lines [][]byte
+	if err == nil {
+		lines, err = expand(b.GetLines(), said)
 	}
 	switch {
 	case errors.Is(err, errTooLarge):

@@ -96,7 +96,7 @@ func runsOf(records []store.Record) []run {
 // answer.
 func moveHeads(ctx context.Context, tx Tx, tenant string, batches []*appending) error {
 	var heads, cleared [][]any
-	var clear string
+	var ending string
 	for _, a := range batches {
 		if err := moveHead(ctx, tx, tenant, &a.after, a.batch); err != nil {
 			return err
@@ -110,7 +110,7 @@ func moveHeads(ctx context.Context, tx Tx, tenant string, batches []*appending) 
 			tenant, c.ID, c.Head.Seq, hash, when(c.HeadTS), when(c.Received), c.CleanStop, c.Build, c.KID, c.PublicKey, when(a.batch.Records[0].TS),
 		})
 		var args []any
-		clear, args = clearing(tenant, c.ID, c.Received, store.AlarmGap, store.AlarmSilent, store.AlarmQuota)
+		ending, args = clearing(tenant, c.ID, c.Received, store.AlarmGap, store.AlarmSilent, store.AlarmQuota)
 		cleared = append(cleared, args)
 	}
 	err := tx.ExecEach(ctx,
@@ -119,7 +119,7 @@ func moveHeads(ctx context.Context, tx Tx, tenant string, batches []*appending) 
 	if err != nil {
 		return err
 	}
-	return tx.ExecEach(ctx, clear, cleared)
+	return tx.ExecEach(ctx, ending, cleared)
 }
 
 // moveHead is a chain behind a batch; what comes in or goes with that beside its

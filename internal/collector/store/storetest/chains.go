@@ -176,7 +176,7 @@ func testCrowd(t *testing.T, s store.Store) {
 
 		ahead := register(t, s, "a", day)
 		ahead.Exchanges(2)
-		try(Batch(t, ahead.Lines[1:], day), func(err error) bool { return isMoved(err) })
+		try(Batch(t, ahead.Lines[1:], day), isMoved)
 
 		broken := register(t, s, "a", day)
 		b = Batch(t, broken.Lines, day)
