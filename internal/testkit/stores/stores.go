@@ -84,10 +84,18 @@ func (c *Cluster) Open(t testing.TB) store.Store {
 // Owner is a store of OnEach as the owner of its tables, who removes records.
 func (c *Cluster) Owner(t testing.TB, kept store.Store) store.Store {
 	t.Helper()
-	if url, ok := c.owned.Load(kept); ok {
-		return c.open(t, url.(string))
+	if url := c.OwnerURL(kept); url != "" {
+		return c.open(t, url)
 	}
 	return kept
+}
+
+// OwnerURL is the URL of a store's database for its owner; "" where that is no
+// PostgreSQL.
+func (c *Cluster) OwnerURL(kept store.Store) string {
+	url, _ := c.owned.Load(kept)
+	text, _ := url.(string)
+	return text
 }
 
 func (c *Cluster) open(t testing.TB, url string) store.Store {
