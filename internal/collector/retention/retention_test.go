@@ -209,35 +209,34 @@ func TestPrunersAtOnce(t *testing.T) {
 	})
 }
 
-// A collector that does not work as the owner says so, once, and goes on.
+// A collector that does not work as the owner says so, and goes on.
 func TestPrunerOfAnother(t *testing.T) {
 	if cluster.Postgres == nil {
 		t.Skip("PostgreSQL is not installed")
 	}
 	w := newWorld(t, cluster.Open(t))
-	var log bytes.Buffer
 	ctx, cancel := context.WithCancel(t.Context())
+	log := &stopping{stop: cancel}
 	p := w.pruner()
-	p.Store = stopping{w.store, cancel}
-	p.Run(ctx, slog.New(slog.NewTextHandler(&log, nil)))
-	if n := strings.Count(log.String(), "signet-collector prune"); n != 1 || strings.Count(log.String(), "level=") != 1 {
-		t.Errorf("the log is\n%s", log.String())
+	p.Store = w.store
+	p.Run(ctx, slog.New(slog.NewTextHandler(log, nil)))
+	if text := log.String(); strings.Count(text, "level=") != 1 || !strings.Contains(text, "signet-collector prune") {
+		t.Errorf("the log is\n%s", text)
 	}
 	if records, err := w.store.Range(t.Context(), "acme", w.old[0].ID, 1, 1000); err != nil || len(records) != 110 {
 		t.Errorf("%d records, %v", len(records), err)
 	}
 }
 
-// stopping stops who prunes once the store has refused.
+// stopping is a log that stops who writes to it.
 type stopping struct {
-	store.Store
+	bytes.Buffer
 	stop func()
 }
 
-func (s stopping) Prune(ctx context.Context, tenant string, p store.Prune) (store.Pruned, error) {
-	gone, err := s.Store.Prune(ctx, tenant, p)
-	time.AfterFunc(0, s.stop)
-	return gone, err
+func (s *stopping) Write(p []byte) (int, error) {
+	s.stop()
+	return s.Buffer.Write(p)
 }
 
 func TestCutoff(t *testing.T) {
