@@ -203,7 +203,7 @@ var plan = map[string]room{
 	"internal/collector/witness": {
 		own:     []string{"internal/collector/merkle", "internal/collector/store", "receipts/logproof"},
 		modules: []string{"github.com/google/uuid", "golang.org/x/mod/sumdb", "golang.org/x/sync"},
-		tests:   []string{"internal/collector/store/storetest", "internal/metrics", "internal/testkit/chains", "internal/testkit/stores", "internal/testkit/witnesses"},
+		tests:   []string{"internal/collector/store/storetest", "internal/metrics", "internal/testkit/chains", "internal/testkit/peers", "internal/testkit/stores", "internal/testkit/witnesses", "modernc.org/sqlite"},
 	},
 	"internal/collector/web": {
 		own: []string{
