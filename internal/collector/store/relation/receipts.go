@@ -87,9 +87,9 @@ func nextGivenUp(ctx context.Context, tx Tx, tenant, chain string, seq int64) (s
 }
 
 // Spans implements store.Records. A chain's ts never decreases, so its records of
-// a period are one run, whose ends are in the index of the chain. Chains are taken
-// in order of their ids, however long ago they ended: what is looked at of those is
-// their row.
+// a period are one run, whose ends are in the index of the chain; only what was given
+// up may be of any time, and is passed over. Chains are taken in order of their ids,
+// however long ago they ended: what is looked at of those is their row.
 func (s *Store) Spans(ctx context.Context, tenant string, q store.SpanQuery) (store.SpanPage, error) {
 	if q.Chain != "" && !isUUID(q.Chain) || q.After != "" && !isUUID(q.After) {
 		return store.SpanPage{}, nil
@@ -110,6 +110,7 @@ func (s *Store) Spans(ctx context.Context, tenant string, q store.SpanQuery) (st
 	edge := func(order string) string {
 		return `CASE WHEN c.first_ts < ` + end + ` AND c.head_ts >= ` + begin + ` THEN COALESCE((SELECT r.seq FROM records r
 			WHERE r.tenant = c.tenant AND r.chain_id = c.chain_id AND r.ts >= ` + begin + ` AND r.ts < ` + end + `
+			AND NOT EXISTS (SELECT 1 FROM given_up g WHERE g.tenant = r.tenant AND g.chain_id = r.chain_id AND g.first_seq <= r.seq AND g.last_seq >= r.seq)
 			ORDER BY r.ts ` + order + `, r.seq ` + order + ` LIMIT 1), 0) ELSE 0 END`
 	}
 	return reading(ctx, s, tenant, "chains of a period", func(tx Tx) (store.SpanPage, error) {
@@ -122,44 +123,12 @@ func (s *Store) Spans(ctx context.Context, tenant string, q store.SpanQuery) (st
 			p.Next = found[limit-1].Chain
 		}
 		for _, span := range found {
-			if span.First == 0 {
-				continue
-			}
-			if span, err = trim(ctx, tx, tenant, span); err != nil {
-				return store.SpanPage{}, err
-			}
 			if span.First > 0 {
 				p.Spans = append(p.Spans, span)
 			}
 		}
 		return p, err
 	})
-}
-
-// trim takes what was given up off the ends of a span; its First is 0 where nothing
-// is left.
-func trim(ctx context.Context, tx Tx, tenant string, span store.Span) (store.Span, error) {
-	for {
-		first, err := nextGivenUp(ctx, tx, tenant, span.Chain, span.First)
-		if err != nil {
-			return span, err
-		}
-		last, err := nextGivenUp(ctx, tx, tenant, span.Chain, span.Last)
-		if err != nil {
-			return span, err
-		}
-		switch {
-		case first.First <= span.First:
-			span.First = first.Last + 1
-		case last.First <= span.Last:
-			span.Last = last.First - 1
-		default:
-			return span, nil
-		}
-		if span.First > span.Last {
-			return store.Span{}, nil
-		}
-	}
 }
 
 const usualWindow = 5000

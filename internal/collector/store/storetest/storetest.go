@@ -31,6 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		"receipts":     testReceipts,
 		"pages":        testPages,
 		"spans":        testSpans,
+		"spans lost":   testSpansAcrossALoss,
 		"rollups":      testRollups,
 		"quota":        testQuota,
 		"shared quota": testSharedQuota,
