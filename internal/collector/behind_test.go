@@ -95,6 +95,16 @@ func testGivenUpKeys(t *testing.T, w *world) {
 	s.beat(back.Heartbeat(time.Now()), 0)
 	back.Key = lost
 	s.beat(back.Heartbeat(time.Now()), api.Refusal_INVALID)
+
+	// Whoever goes on with the journal that was given up has a key that was the chain's.
+	old, foreign := c.Fork(len(c.Lines)), c.Fork(len(c.Lines))
+	old.Key = lost
+	old.Exchanges(1)
+	s.refused(api.Refusal_FORK, old.Lines[len(c.Lines):]...)
+	foreign.Key = chains.New("acme", "billing-agent", time.Now()).Key
+	foreign.Exchanges(1)
+	s.refused(api.Refusal_INVALID, foreign.Lines[len(c.Lines):]...)
+	w.wantAlarms(store.AlarmFork, store.AlarmInvalid)
 }
 
 // Who opens a stream and says nothing is not waited for.

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"time"
 
@@ -87,23 +88,23 @@ func (c *chain) contradicted(ctx context.Context, r receipts.Record, line []byte
 	return c.refuse(ctx, api.Refusal_FORK, h.Chain.Seq, why), nil
 }
 
-// signedHere tells whether one of the chain's keys has signed a record.
+// signedHere tells whether a key has signed a record that is or was the chain's: one
+// that came in with records that were given up tells of a journal that is still
+// written to.
 func (c *chain) signedHere(ctx context.Context, r receipts.Record) error {
 	h := r.RecordHead()
 	core := receipts.AppendCore(nil, r)
 	if hash := receipts.Hash(core); hash != h.ReceiptHash {
 		return fmt.Errorf("receipt_hash is %s, but the record hashes to %s", h.ReceiptHash, hash)
 	}
-	keys, err := c.server.Store.ChainKeys(ctx, c.who.Tenant, c.who.Chain)
+	key, err := c.server.Store.ChainKey(ctx, c.who.Tenant, c.who.Chain, h.KID)
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("signed with key %s, which is none of the chain's", h.KID)
+	}
 	if err != nil {
 		return err
 	}
-	for _, key := range keys {
-		if key.KID == h.KID {
-			return receipts.VerifySignature(ed25519.PublicKey(key.PublicKey), r.RecordType(), core, h.Signature)
-		}
-	}
-	return fmt.Errorf("signed with key %s, which is none of the chain's", h.KID)
+	return receipts.VerifySignature(ed25519.PublicKey(key.PublicKey), r.RecordType(), core, h.Signature)
 }
 
 func (c *chain) raise(ctx context.Context, kind store.AlarmKind, seq int64, message string) error {

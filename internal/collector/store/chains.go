@@ -22,6 +22,9 @@ type Chains interface {
 	// ChainKeys are the keys that have signed a chain, in the order of their use,
 	// without those that came in with records that were given up.
 	ChainKeys(ctx context.Context, tenant, id string) ([]Key, error)
+	// ChainKey is the key with a kid that has ever signed a chain, one that came in with
+	// records that were given up too, or ErrNotFound.
+	ChainKey(ctx context.Context, tenant, id, kid string) (Key, error)
 
 	// Append adds verified records to a chain in one transaction: under the lock of
 	// the chain's row, the head is held against the batch (*HeadMovedError), the

@@ -101,6 +101,17 @@ func (s *Store) ChainKeys(ctx context.Context, tenant, id string) ([]store.Key, 
 	})
 }
 
+// ChainKey implements store.Chains.
+func (s *Store) ChainKey(ctx context.Context, tenant, id, kid string) (store.Key, error) {
+	if !isUUID(id) {
+		return store.Key{}, store.ErrNotFound
+	}
+	return reading(ctx, s, tenant, "a key of chain "+id, func(tx Tx) (store.Key, error) {
+		return one(ctx, tx, scanKey, `SELECT kid, public_key, from_seq, introduced FROM chain_keys WHERE tenant = $1 AND chain_id = $2 AND kid = $3
+			ORDER BY from_seq LIMIT 1`, tenant, id, store.Findable(kid))
+	})
+}
+
 // ListChains implements store.Chains.
 func (s *Store) ListChains(ctx context.Context, tenant string, q store.ChainQuery) ([]store.Chain, error) {
 	var w where

@@ -78,6 +78,7 @@ func (b Bulk) chainUses(n int) []Use {
 	at := BulkStart.Add(time.Duration(n%BulkChains) * time.Minute)
 	return []Use{
 		{Name: "a chain", Rows: 1, Method: "Chain", Args: []any{"acme", chain}},
+		{Name: "a key of a chain", Rows: 1, Method: "ChainKey", Args: []any{"acme", chain, "k"}},
 		{Name: "keys of a chain", Rows: 1 + 5, Method: "ChainKeys", Args: []any{"acme", chain}},
 		{Name: "the newest chains", Rows: 100, Method: "ListChains", Args: []any{"acme", store.ChainQuery{}}},
 		{Name: "a page of chains", Rows: 100, Method: "ListChains", Args: []any{"acme", store.ChainQuery{After: chain}}},
