@@ -167,6 +167,7 @@ func serve(ctx context.Context, s *settings, stderr io.Writer) (err error) {
 		return &unusableError{err}
 	}
 	log := slog.New(slog.NewJSONHandler(stderr, nil))
+	lifecycle.BoundMemory(log)
 	cert, err := s.certificate(log)
 	if err != nil {
 		return err

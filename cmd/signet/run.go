@@ -78,9 +78,11 @@ func runSidecar(ctx context.Context, sources config.Sources, stderr io.Writer) e
 	level.Set(c.Log.Least())
 	ctx, stop := lifecycle.UntilSignal(ctx)
 	defer stop()
+	log := slog.New(c.Log.HandlerAt(stderr, level))
+	lifecycle.BoundMemory(log)
 	s, err := sidecar.New(ctx, sidecar.Options{
 		Config: c, Policy: set, Source: load, Files: filesOf(sources, c),
-		Build: version(), Logger: slog.New(c.Log.HandlerAt(stderr, level)), Level: level,
+		Build: version(), Logger: log, Level: level,
 	})
 	if err != nil {
 		return err

@@ -239,7 +239,7 @@ var plan = map[string]room{
 
 	// Leaves.
 	"internal/api":       {modules: []string{"google.golang.org/grpc", "google.golang.org/protobuf"}},
-	"internal/lifecycle": {},
+	"internal/lifecycle": {modules: []string{"github.com/KimMachineGun/automemlimit"}},
 	"internal/boltfile": {
 		outside: []string{"net", "net/http"},
 	},

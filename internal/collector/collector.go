@@ -197,7 +197,7 @@ func (c *Collector) Serve(ctx context.Context) error {
 	group, failed := errgroup.WithContext(context.WithoutCancel(ctx))
 	working, stop := context.WithCancel(failed)
 	defer stop()
-	group.Go(func() error { return c.grpc.Serve(c.rpc) })
+	group.Go(c.serveStreams)
 	for _, s := range c.sites() {
 		group.Go(s.serve)
 	}
@@ -218,6 +218,14 @@ func (c *Collector) Serve(ctx context.Context) error {
 	err := group.Wait()
 	if c.redis != nil {
 		err = errors.Join(err, c.redis.Close())
+	}
+	return err
+}
+
+func (c *Collector) serveStreams() error {
+	err := c.grpc.Serve(c.rpc)
+	if errors.Is(err, grpc.ErrServerStopped) { // before it had begun
+		return nil
 	}
 	return err
 }
