@@ -54,8 +54,9 @@ func (c *Conn) RoundTrip(req *http.Request, t Terms) (*http.Response, error) {
 	x.send()
 	resp, err := x.receive()
 	if err != nil {
+		err = x.because(err) // before the request fails for no other reason than that
 		x.fail()
-		return nil, x.because(err)
+		return nil, err
 	}
 	return resp, nil
 }

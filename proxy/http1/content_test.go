@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signet-egress/signet/proxy/framing"
 	"github.com/signet-egress/signet/proxy/http1"
 )
 
@@ -207,4 +208,25 @@ func TestSwitch(t *testing.T) {
 		t.Errorf("read %q, and the upstream %q, %v", got, sent, err)
 	}
 	must(t, both.Close())
+}
+
+// An answer that breaks a rule while the request is still being sent is told as
+// that, and not as the request that ends with the connection.
+func TestMalformedEarly(t *testing.T) {
+	for range 100 {
+		conn, up := connect(t, false)
+		ended := ask(conn, request(t, "POST", zeros{}), http1.Terms{})
+		_, err := http.ReadRequest(up.r)
+		must(t, err)
+		up.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n")
+		if o := <-ended; !isMalformed(o.err) {
+			t.Fatalf("%+v", o)
+		}
+		must(t, up.Close())
+	}
+}
+
+func isMalformed(err error) bool {
+	_, ok := errors.AsType[*framing.Error](err)
+	return ok
 }
