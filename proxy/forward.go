@@ -54,7 +54,10 @@ func (x *exchange) forward(ctx context.Context) error {
 	if err != nil {
 		return x.carryFailure(ctx, err)
 	}
-	defer func() { _ = resp.Body.Close() }()
+	defer func() {
+		cancel(nil) // over h2, Close would else wait for a read of the request's content, and so for the agent
+		_ = resp.Body.Close()
+	}()
 	if x.receipt.Detail.Forwarded == nil {
 		return fail(policy.Internal, "", errors.New("the transport did not say where the request went"))
 	}
@@ -224,13 +227,10 @@ func (x *exchange) carryFailure(ctx context.Context, err error) *denial {
 	if errors.Is(context.Cause(ctx), errIdle) {
 		return fail(policy.UpstreamTimeout, "nothing moved for the idle limit", err)
 	}
-	if x.sent != nil && errors.Is(x.sent.failed(), errOverBytes) {
-		return x.overRequestBytes(fail)
+	if d := x.requestFailure(err); d != nil {
+		return d
 	}
-	if refusal := misframed(x.r.Context()); refusal != nil && x.sent != nil && x.sent.failed() != nil {
-		return fail(policy.TargetMalformed, refusal.Detail, err)
-	}
-	if ctx.Err() != nil || x.sent != nil && x.sent.failed() != nil {
+	if ctx.Err() != nil {
 		return fail(policy.ClientAborted, "the request was not sent to its end", err)
 	}
 	if denied, ok := errors.AsType[*resolver.DeniedError](err); ok {
@@ -246,6 +246,24 @@ func (x *exchange) carryFailure(ctx context.Context, err error) *denial {
 		return fail(policy.UpstreamFailed, "the upstream's certificate could not be verified", err)
 	}
 	return fail(policy.UpstreamFailed, "the connection to the upstream failed", err)
+}
+
+// requestFailure says what was wrong with the request's content; nil where nothing was.
+func (x *exchange) requestFailure(err error) *denial {
+	if x.sent == nil {
+		return nil
+	}
+	failed := x.sent.failed()
+	if failed == nil {
+		return nil
+	}
+	if errors.Is(failed, errOverBytes) {
+		return x.overRequestBytes(fail)
+	}
+	if refusal := misframed(x.r.Context()); refusal != nil {
+		return fail(policy.TargetMalformed, refusal.Detail, err)
+	}
+	return fail(policy.ClientAborted, "the request was not sent to its end", err)
 }
 
 func isCertificateError(err error) bool {
@@ -270,11 +288,14 @@ func (x *exchange) streamFailure(ctx context.Context, err error) *denial {
 	if errors.Is(context.Cause(ctx), errIdle) {
 		return fail(policy.UpstreamTimeout, "", err)
 	}
-	if ctx.Err() != nil {
-		return fail(policy.ClientAborted, "", err)
-	}
 	if malformed, ok := errors.AsType[*framing.Error](err); ok {
 		return misframedAnswer(malformed)
+	}
+	if d := x.requestFailure(err); d != nil { // the connection ends with it
+		return d
+	}
+	if ctx.Err() != nil {
+		return fail(policy.ClientAborted, "", err)
 	}
 	return fail(policy.UpstreamAborted, "", err)
 }

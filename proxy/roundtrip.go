@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
 	"os"
+	"sync"
 
 	"github.com/signet-egress/signet/proxy/http1"
 )
@@ -19,18 +21,25 @@ var (
 	errSpeaksHTTP1 = errors.New("the upstream has agreed on HTTP/1.1")
 )
 
+// maxProtocolChanges is how often one request meets another protocol than it was
+// about to be sent by, because others have taken the connections made for it.
+const maxProtocolChanges = 8
+
 // roundTrip sends a request over one of the pool's connections, by the protocol
-// that the upstream has agreed on.
-func (p *pool) roundTrip(r *Route, req *http.Request) (*http.Response, error) {
-	if p.speaksH2() {
-		resp, err := p.overH2(r, req)
-		if !errors.Is(err, errSpeaksHTTP1) {
-			return resp, err
+// that the upstream has agreed on. Behind one name there may be upstreams that
+// agree on different ones.
+func (p *pool) roundTrip(r *Route, req *http.Request) (resp *http.Response, err error) {
+	h2 := p.speaksH2()
+	for range maxProtocolChanges {
+		if h2 {
+			resp, err = p.overH2(r, req)
+		} else {
+			resp, err = p.overHTTP1(r, req)
 		}
-	}
-	resp, err := p.overHTTP1(r, req)
-	if errors.Is(err, errSpeaksH2) {
-		return p.overH2(r, req)
+		if !errors.Is(err, errSpeaksHTTP1) && !errors.Is(err, errSpeaksH2) {
+			break
+		}
+		h2 = !h2
 	}
 	return resp, err
 }
@@ -49,12 +58,47 @@ func (p *pool) overH2(r *Route, req *http.Request) (*http.Response, error) {
 	if r.Informational != nil {
 		trace.Got1xxResponse = func(status int, h textproto.MIMEHeader) error { return r.Informational(status, http.Header(h)) }
 	}
-	resp, err := p.transport.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+	out := req.WithContext(httptrace.WithClientTrace(req.Context(), trace))
+	if out.Body != nil {
+		out.Body = &untouched{ReadCloser: out.Body}
+	}
+	resp, err := p.transport.RoundTrip(out)
 	if err != nil {
 		return nil, err
 	}
 	r.Conn.TLS = resp.TLS
 	return resp, nil
+}
+
+// untouched is content that stays as it is where it is closed before it was read:
+// net/http does that when it gets no connection, and HTTP/1 has to send it then.
+type untouched struct {
+	io.ReadCloser
+	mu           sync.Mutex
+	read, closed bool
+}
+
+// Read implements io.Reader.
+func (u *untouched) Read(p []byte) (int, error) {
+	u.mu.Lock()
+	u.read = !u.closed || u.read
+	read := u.read
+	u.mu.Unlock()
+	if !read {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return u.ReadCloser.Read(p)
+}
+
+// Close implements io.Closer.
+func (u *untouched) Close() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.closed = true
+	if !u.read {
+		return nil
+	}
+	return u.ReadCloser.Close()
 }
 
 // takeH2 is what net/http dials with.
