@@ -3,7 +3,9 @@ package collector_test
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -22,6 +24,7 @@ import (
 	"github.com/signet-egress/signet/internal/collector/pki"
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/internal/testkit/chains"
+	"github.com/signet-egress/signet/internal/testkit/stores"
 	"github.com/signet-egress/signet/receipts"
 )
 
@@ -354,6 +357,31 @@ func testForks(t *testing.T, w *world) {
 	c.Exchanges(1)
 	s.acked(c.Head(), c.Lines[8:]...)
 	verifyStored(t, w.store, c)
+}
+
+// keyless is a store that does not answer when it is asked for a chain's key.
+type keyless struct{ store.Store }
+
+func (keyless) ChainKey(context.Context, string, string, string) (store.Key, error) {
+	return store.Key{}, errors.New("the password of db.internal is wrong")
+}
+
+// What contradicts the stored records is no fault of the sidecar's until the store has
+// said whose key has signed it.
+func TestForksWaitForTheStore(t *testing.T) {
+	w := start(t, keyless{stores.SQLite(t)})
+	c := chains.New("acme", "billing-agent", time.Now())
+	s := w.open(w.enrol(c), c.ID)
+	c.Exchanges(3)
+	s.acked(c.Head(), c.Lines...)
+	fork := c.Fork(2)
+	fork.Exchanges(1)
+	s.send(batch(fork.Lines[2]))
+	response, err := s.Recv()
+	if status.Code(err) != codes.Unavailable || strings.Contains(err.Error(), "db.internal") {
+		t.Errorf("got %v, %v", response, err)
+	}
+	w.wantAlarms()
 }
 
 func (w *world) wantAlarms(kinds ...store.AlarmKind) {

@@ -15,33 +15,36 @@ import (
 // errTooLarge is about a batch that holds more than the limits allow.
 var errTooLarge = errors.New("too large")
 
-// size is what a batch says that it holds.
-type size struct{ records, bytes int }
+// size is what a batch says that it holds, and how long it is as it was sent.
+type size struct{ records, bytes, sent int }
 
 // cost is what a batch takes of its tenant's rate, in records, before anything of it
 // is expanded, which may take far longer than to send it. Records that are as long as
-// the limits allow for so many, and longer, are paid for by their length.
+// the limits allow for so many, and longer, are paid for by their length; so is a batch
+// that is longer than what it holds.
 func (s size) cost(limits Limits) int {
-	return max(1, s.records, s.bytes*limits.BatchRecords/limits.BatchBytes)
+	return max(1, s.records, min(max(s.bytes, s.sent)*limits.BatchRecords/limits.BatchBytes, limits.BatchRecords))
 }
 
-// sizeOf is the size of a batch that the limits allow.
+// sizeOf is the size of a batch that the limits allow. One that they do not, or that
+// does not say it, is the largest.
 func sizeOf(b *api.Batch, limits Limits) (size, error) {
+	largest := size{records: limits.BatchRecords, bytes: limits.BatchBytes}
 	var frame zstd.Header
 	if err := frame.Decode(b.GetLines()); err != nil {
-		return size{}, fmt.Errorf("read a batch: %w", err)
+		return largest, fmt.Errorf("read a batch: %w", err)
 	}
 	switch records, held := b.GetRecords(), frame.FrameContentSize; {
 	case !frame.HasFCS:
-		return size{}, errors.New("read a batch: its frame does not say how much it holds")
+		return largest, errors.New("read a batch: its frame does not say how much it holds")
 	case held > uint64(limits.BatchBytes):
-		return size{}, fmt.Errorf("%w: a batch of %d bytes; it may have %d", errTooLarge, held, limits.BatchBytes)
+		return largest, fmt.Errorf("%w: a batch of %d bytes; it may have %d", errTooLarge, held, limits.BatchBytes)
 	case records > int64(limits.BatchRecords):
-		return size{}, fmt.Errorf("%w: a batch of %d records; it may have %d", errTooLarge, records, limits.BatchRecords)
+		return largest, fmt.Errorf("%w: a batch of %d records; it may have %d", errTooLarge, records, limits.BatchRecords)
 	case records < 1 || held < 1:
-		return size{}, errors.New("a batch without records")
+		return largest, errors.New("a batch without records")
 	default:
-		return size{int(records), int(held)}, nil
+		return size{int(records), int(held), len(b.GetLines())}, nil
 	}
 }
 

@@ -93,6 +93,31 @@ func TestExpandLimits(t *testing.T) {
 	}
 }
 
+// What a batch costs of its tenant's rate is never less than what it takes to read it.
+func TestCost(t *testing.T) {
+	limits := Limits{}.withDefaults()
+	short, skipped := frame([]byte("{}\n")), []byte("\x50\x2a\x4d\x18\x00\x00\x40\x00") // 4 MiB of what a reader skips (RFC 8878, section 3.1.2)
+	for name, test := range map[string]struct {
+		batch *api.Batch
+		want  int
+	}{
+		"one short record":          {&api.Batch{Lines: short, Records: 1}, 1},
+		"as many as may be":         {&api.Batch{Lines: short, Records: 1000}, 1000},
+		"few long ones":             {&api.Batch{Lines: frame(make([]byte, 4<<20)), Records: 4}, 500},
+		"longer than what it holds": {&api.Batch{Lines: append(append(short, skipped...), make([]byte, 4<<20)...), Records: 1}, 500},
+		"no frame":                  {&api.Batch{Lines: []byte("{}\n"), Records: 1}, 1000},
+		"what a reader skips":       {&api.Batch{Lines: skipped, Records: 1}, 1000},
+		"too many records":          {&api.Batch{Lines: short, Records: 1001}, 1000},
+		"too many bytes":            {&api.Batch{Lines: frame(make([]byte, 8<<20+1)), Records: 1}, 1000},
+		"no records":                {&api.Batch{Lines: short}, 1000},
+		"less than none":            {&api.Batch{Lines: short, Records: -1 << 63}, 1000},
+	} {
+		if said, _ := sizeOf(test.batch, limits); said.cost(limits) != test.want {
+			t.Errorf("%s: it costs %d records, want %d", name, said.cost(limits), test.want)
+		}
+	}
+}
+
 // broke is a budget that nothing is left of.
 type broke struct{}
 

@@ -72,11 +72,15 @@ func (c *chain) invalid(ctx context.Context, seq int64, why error) (*api.ShipRes
 // it. Signed by the chain's key it is a fork, and kept; else it is only wrong.
 func (c *chain) contradicted(ctx context.Context, r receipts.Record, line []byte, known string) (*api.ShipResponse, error) {
 	h := r.RecordHead()
-	if err := c.signedHere(ctx, r); err != nil {
-		return c.invalid(ctx, h.Chain.Seq, err)
+	wrong, err := c.signedHere(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if wrong != nil {
+		return c.invalid(ctx, h.Chain.Seq, wrong)
 	}
 	why := fmt.Errorf("a fork: this record of seq %d (%s) contradicts %s", h.Chain.Seq, h.ReceiptHash, contradiction(known))
-	err := c.server.Store.AddFork(ctx, c.who.Tenant, store.Fork{
+	err = c.server.Store.AddFork(ctx, c.who.Tenant, store.Fork{
 		Chain: c.who.Chain, Seq: h.Chain.Seq, Hash: h.ReceiptHash, Known: known, Line: line, Received: time.Now(),
 	})
 	if err != nil {
@@ -88,23 +92,23 @@ func (c *chain) contradicted(ctx context.Context, r receipts.Record, line []byte
 	return c.refuse(ctx, api.Refusal_FORK, h.Chain.Seq, why), nil
 }
 
-// signedHere tells whether a key has signed a record that is or was the chain's: one
-// that came in with records that were given up tells of a journal that is still
-// written to.
-func (c *chain) signedHere(ctx context.Context, r receipts.Record) error {
+// signedHere tells what keeps a record from being signed by a key that is or was the
+// chain's, if anything does: one that came in with records that were given up tells of
+// a journal that is still written to.
+func (c *chain) signedHere(ctx context.Context, r receipts.Record) (wrong, err error) {
 	h := r.RecordHead()
 	core := receipts.AppendCore(nil, r)
 	if hash := receipts.Hash(core); hash != h.ReceiptHash {
-		return fmt.Errorf("receipt_hash is %s, but the record hashes to %s", h.ReceiptHash, hash)
+		return fmt.Errorf("receipt_hash is %s, but the record hashes to %s", h.ReceiptHash, hash), nil
 	}
 	key, err := c.server.Store.ChainKey(ctx, c.who.Tenant, c.who.Chain, h.KID)
 	if errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("signed with key %s, which is none of the chain's", h.KID)
+		return fmt.Errorf("signed with key %s, which is none of the chain's", h.KID), nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return receipts.VerifySignature(ed25519.PublicKey(key.PublicKey), r.RecordType(), core, h.Signature)
+	return receipts.VerifySignature(ed25519.PublicKey(key.PublicKey), r.RecordType(), core, h.Signature), nil
 }
 
 func (c *chain) raise(ctx context.Context, kind store.AlarmKind, seq int64, message string) error {
