@@ -21,7 +21,10 @@ func appendDraft(dst []byte, r *receipts.Receipt) []byte {
 
 // decodeDraft accepts exactly what appendDraft writes.
 func decodeDraft(draft []byte) (*receipts.Receipt, error) {
-	core, detail, _ := bytes.Cut(draft, []byte{'\n'})
+	core, detail, two := bytes.Cut(draft, []byte{'\n'})
+	if !two && json.Valid(draft) {
+		return nil, &VersionError{Found: format, Intents: true} // they were one document
+	}
 	r := &receipts.Receipt{Detail: new(receipts.Detail)}
 	if err := errors.Join(json.Unmarshal(core, r), json.Unmarshal(detail, r.Detail)); err != nil {
 		return nil, err

@@ -39,11 +39,16 @@ func (e *LockedError) Error() string {
 
 // VersionError says that another version of Signet wrote the journal.
 type VersionError struct {
-	Path  string
-	Found string // the journal's format; empty where it has none
+	Path    string
+	Found   string // the journal's format; empty where it has none
+	Intents bool   // of the format, but for its open intents
 }
 
 func (e *VersionError) Error() string {
+	if e.Intents {
+		return fmt.Sprintf("journal %s has open intents as an earlier build of signet wrote them, which this one does not read: start that build "+
+			"on the data directory %s once and stop it, which closes them, then start this one", e.Path, filepath.Dir(e.Path))
+	}
 	return fmt.Sprintf("journal %s has format %q and this program reads %q only: run the version of signet that wrote it, "+
 		"or move the data directory away to begin a new chain", e.Path, e.Found, format)
 }

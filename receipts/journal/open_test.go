@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -123,6 +124,16 @@ func TestOpenRefuses(t *testing.T) {
 				k, line := headOf(tx)
 				next := seqKey(seqOf(k) + 1)
 				return tx.Bucket(recordsBucket).Put(next[:], line)
+			}),
+		},
+		{
+			name: "intents of an earlier build", as: is[*VersionError], want: []string{fileName, "start that build on the data directory", "then start this one"},
+			damage: editing(func(tx *bbolt.Tx) error {
+				document, err := json.Marshal(draft("t"))
+				if err != nil {
+					return err
+				}
+				return tx.Bucket(intentsBucket).Put([]byte("x"), document)
 			}),
 		},
 		{
