@@ -71,9 +71,9 @@ func testIngestAfterPruning(t *testing.T, w *world) {
 	s.acked(c.Head(), c.Lines[0])        // one
 	s.acked(c.Head(), c.Lines[25:35]...) // some of both
 	s.refused(api.Refusal_INVALID, c.Lines[10], []byte("no record"))
-	s.beat(c.Heartbeat(time.Now()), 0)   // at the head
-	s.end()                              // which has the verifier stored
-	s = w.open(cert, c.ID)               // it resumes
+	s.beat(c.Heartbeat(time.Now()), 0) // at the head
+	s.end()                            // which has the verifier stored
+	s = w.open(cert, c.ID)             // it resumes
 	c.Exchanges(5)
 	s.acked(c.Head(), c.Lines[45:]...)
 	s.end()

@@ -234,6 +234,8 @@ func TestApplicationRole(t *testing.T) {
 		"change a record":          {"acme", `UPDATE records SET host = 'other.example'`, "42501"},
 		"delete a record":          {"acme", `DELETE FROM records`, "42501"},
 		"say that records went":    {"acme", `UPDATE chains SET pruned_seq = 1`, "42501"},
+		"begin without records":    {"acme", `INSERT INTO chains (tenant, chain_id, agent, kid, public_key, registered, last_sign, pruned_seq) SELECT tenant, gen_random_uuid(), '', '', public_key, now(), now(), 1 FROM chains`, "42501"},
+		"make an introduction up":  {"acme", `INSERT INTO chain_keys (tenant, chain_id, kid, public_key, from_seq, introduced) SELECT tenant, chain_id, 'k', public_key, 99, '' FROM chains`, "42501"},
 		"have records go":          {"acme", `UPDATE retention SET months = 1`, "42501"},
 		"add a retention":          {"acme", `INSERT INTO retention VALUES ('acme', 1)`, "42501"},
 		"forge an account":         {"acme", `UPDATE removals SET records = 1`, "42501"},
@@ -291,6 +293,34 @@ func TestPartitionsAreTheOwners(t *testing.T) {
 	})
 	if err != nil || kept != 1 {
 		t.Errorf("%d records are left of 1: %v", kept, err)
+	}
+}
+
+// Nor does what somebody has added to a schema where all may, as in a database that was
+// made before PostgreSQL 15, in place of a function of PostgreSQL's own.
+func TestPartitionsCallNobodyElse(t *testing.T) {
+	app, _ := loginRole(t)
+	if err := cluster.SQL(t.Context(), app.Config().Database, "GRANT CREATE ON SCHEMA public TO PUBLIC"); err != nil {
+		t.Fatal(err)
+	}
+	var strikes int
+	err := within(t, app, "acme", func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), `
+			SET LOCAL ROLE signet_app;
+			CREATE SEQUENCE strikes;
+			GRANT ALL ON strikes TO PUBLIC;
+			CREATE FUNCTION date_trunc(text, date) RETURNS timestamptz LANGUAGE sql AS $$ SELECT nextval('strikes'); SELECT pg_catalog.date_trunc($1, $2) $$;
+			CREATE FUNCTION to_char(date, text) RETURNS text LANGUAGE sql AS $$ SELECT nextval('strikes'); SELECT pg_catalog.to_char($1, $2) $$;
+			CREATE FUNCTION to_regclass(text) RETURNS regclass LANGUAGE sql AS $$ SELECT nextval('strikes'); SELECT pg_catalog.to_regclass($1) $$;
+			CREATE FUNCTION format(text, text) RETURNS text LANGUAGE sql AS $$ SELECT nextval('strikes'); SELECT pg_catalog.format($1, $2) $$;
+			CREATE FUNCTION format(text, timestamptz, timestamptz, text) RETURNS text LANGUAGE sql AS $$ SELECT nextval('strikes'); SELECT pg_catalog.format($1, $2, $3, $4) $$;
+			CREATE FUNCTION format(text, text, timestamptz, timestamptz) RETURNS text LANGUAGE sql AS $$ SELECT nextval('strikes'); SELECT pg_catalog.format($1, $2, $3, $4) $$;
+			SELECT signet_make_partitions('2100-01-01', 1);
+		`, pgx.QueryExecModeSimpleProtocol)
+		return errors.Join(err, tx.QueryRow(t.Context(), "SELECT count(*) FROM strikes WHERE is_called").Scan(&strikes))
+	})
+	if err != nil || strikes != 0 {
+		t.Errorf("a function of the caller's was called (%d): %v", strikes, err)
 	}
 }
 

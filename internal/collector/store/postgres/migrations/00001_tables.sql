@@ -163,29 +163,30 @@ CREATE INDEX records_outcome ON records (tenant, outcome, ts, chain_id, seq) WHE
 CREATE TABLE records_default PARTITION OF records DEFAULT;
 
 -- The function works as its owner: what a caller has made for itself (pg_temp), with
--- triggers, must not stand for a table that it names.
+-- triggers, must not stand for a table that it names, nor a function that somebody may
+-- add to the schema for one of PostgreSQL's own, whose parameters fit better.
 SELECT set_config('search_path', format('%I, pg_temp', current_schema()), true);
 
 -- +goose StatementBegin
 CREATE FUNCTION signet_make_partitions(first date, months integer) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
-	month date := date_trunc('month', first);
+	month date := pg_catalog.date_trunc('month', first);
 	since timestamptz;
 	until timestamptz;
 	name  text;
 BEGIN
-	PERFORM pg_advisory_xact_lock(7331190042);
+	PERFORM pg_catalog.pg_advisory_xact_lock(7331190042);
 	FOR i IN 1..months LOOP
 		since := month::timestamp AT TIME ZONE 'UTC';
 		until := (month + interval '1 month') AT TIME ZONE 'UTC';
-		name := 'records_' || to_char(month, 'YYYY_MM');
-		IF to_regclass(name) IS NULL THEN
-			EXECUTE format('CREATE TABLE %I (LIKE records INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name);
+		name := 'records_' || pg_catalog.to_char(month, 'YYYY_MM');
+		IF pg_catalog.to_regclass(name) IS NULL THEN
+			EXECUTE pg_catalog.format('CREATE TABLE %I (LIKE records INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name);
 			LOCK TABLE records_default IN ACCESS EXCLUSIVE MODE;
-			EXECUTE format('WITH moved AS (DELETE FROM records_default WHERE ts >= %L AND ts < %L RETURNING *) INSERT INTO %I SELECT * FROM moved',
+			EXECUTE pg_catalog.format('WITH moved AS (DELETE FROM records_default WHERE ts >= %L AND ts < %L RETURNING *) INSERT INTO %I SELECT * FROM moved',
 				since, until, name);
-			EXECUTE format('ALTER TABLE records ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name, since, until);
+			EXECUTE pg_catalog.format('ALTER TABLE records ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name, since, until);
 		END IF;
 		month := month + interval '1 month';
 	END LOOP;
@@ -349,9 +350,11 @@ GRANT SELECT ON goose_db_version TO signet_app;
 -- the log's queue, of what witnesses said who have said more since, and of sessions.
 -- Records that were kept for long enough are removed by the owner alone, who also says
 -- how long that is, and accounts for it.
-GRANT SELECT, INSERT ON tenants, chain_keys, records, given_up, log_runs, forks TO signet_app;
+GRANT SELECT, INSERT ON tenants, records, given_up, log_runs, forks TO signet_app;
 GRANT SELECT ON retention, removals TO signet_app;
-GRANT SELECT, INSERT, UPDATE (build, kid, public_key, head_seq, head_hash, first_ts, head_ts, received, clean_stop, gap_since, beat_at, beat_seq, skew_ms, last_sign)
+GRANT SELECT, INSERT (tenant, chain_id, kid, public_key, from_seq) ON chain_keys TO signet_app;
+GRANT SELECT, INSERT (tenant, chain_id, agent, kid, public_key, registered, last_sign),
+	UPDATE (build, kid, public_key, head_seq, head_hash, first_ts, head_ts, received, clean_stop, gap_since, beat_at, beat_seq, skew_ms, last_sign)
 	ON chains TO signet_app;
 GRANT SELECT, INSERT, UPDATE ON tokens, certificates, verifiers, rollups, storage, logs, log_tiles, alarms TO signet_app;
 GRANT SELECT, INSERT, DELETE ON log_queue TO signet_app;
