@@ -74,24 +74,28 @@ func (c *chromium) run(actions ...chromedp.Action) {
 	}
 }
 
-// picture keeps a screenshot where SIGNET_SCREENSHOTS names a directory, and makes
-// sure that the page can be used at this width.
+// picture keeps a screenshot where SIGNET_SCREENSHOTS names a directory (docs/images
+// has some of them), and makes sure that the page can be used at this width.
 func (c *chromium) picture(name string, width int64, dark bool) {
 	c.t.Helper()
 	scheme := "light"
 	if dark {
 		scheme = "dark"
 	}
-	var overflow int64
+	var overflow, cut int64
 	var png []byte
 	c.run(
 		emulation.SetDeviceMetricsOverride(width, 900, 1, false),
 		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
 		chromedp.Evaluate(`document.documentElement.scrollWidth - document.documentElement.clientWidth`, &overflow),
+		chromedp.Evaluate(`Math.max(0, ...Array.from(document.querySelectorAll(".scroll"), box => box.scrollWidth - box.clientWidth))`, &cut),
 		chromedp.FullScreenshot(&png, 100),
 	)
 	if overflow > 0 {
 		c.t.Errorf("%s is %d pixels wider than %d", name, overflow, width)
+	}
+	if cut > 0 {
+		c.t.Errorf("%s has a table that is cut by %d pixels at %d", name, cut, width)
 	}
 	if dir := os.Getenv("SIGNET_SCREENSHOTS"); dir != "" {
 		if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600); err != nil {
@@ -108,6 +112,7 @@ func TestInABrowser(t *testing.T) {
 	}
 	s := newSite(t, stores.SQLite(t))
 	chain := s.traffic("acme")
+	s.cosign("acme", asked, s.now)
 	c := startChromium(t, s.server.URL)
 	c.run(
 		chromedp.Navigate(s.server.URL+"/"),
@@ -137,6 +142,9 @@ func TestInABrowser(t *testing.T) {
 	)
 	c.picture("receipt", 1080, false)
 	c.picture("receipt-400", 400, false)
+	c.run(chromedp.Navigate(s.server.URL+"/log"), chromedp.WaitVisible("table"))
+	c.picture("log", 1080, false)
+	c.picture("log-400", 400, true)
 	c.keyboard()
 	c.takeBundle(s, chain.ID)
 	if len(c.complaints) > 0 || len(c.foreign) > 0 {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/internal/testkit/chains"
-	"github.com/signet-egress/signet/internal/testkit/witnesses"
 )
 
 // The page of the log shows by whom and when it was witnessed, and what they refuse.
@@ -35,17 +34,8 @@ func testLogPage(t *testing.T, s *site) {
 	if _, err := s.sequencer.Take(t.Context(), "acme"); err != nil {
 		t.Fatal(err)
 	}
-	state, err := s.store.LogState(t.Context(), "acme")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, _, _ := strings.Cut(string(state.Checkpoint), "\n\n")
 	at := time.Date(2026, 11, 23, 4, 0, 0, 0, time.UTC)
-	by := witnesses.NewCosigner("witness.example/formerly")
-	line := strings.TrimSuffix(by.Line(text+"\n", at), "\n")
-	if err := s.store.AddCosignature(t.Context(), "acme", store.Cosignature{Size: state.Size, Witness: by.VerifierKey(), Checkpoint: state.Checkpoint, Line: line, At: at}); err != nil {
-		t.Fatal(err)
-	}
+	s.cosign("acme", "witness.example/formerly", at)
 	if _, err := s.store.Raise(t.Context(), "acme", store.Alarm{ID: chains.UUID(), Kind: store.AlarmWitness, Message: "it knows another history", Raised: at}); err != nil {
 		t.Fatal(err)
 	}

@@ -83,13 +83,19 @@ func (s *sessions) end(w http.ResponseWriter, r *http.Request, everywhere bool) 
 	return nil
 }
 
+// endAll ends all sessions of the token that a request's was begun with, be that over
+// or not: access.ErrMissing where it is forgotten, and with it whose they are.
 func (s *sessions) endAll(r *http.Request) error {
-	token, err := s.token(r)
-	if access.Refused(err) {
-		return nil // there is nobody whose sessions those would be
+	digest, ok := digestOf(r)
+	if !ok {
+		return access.ErrMissing
+	}
+	session, err := s.store.Session(r.Context(), digest)
+	if errors.Is(err, store.ErrNotFound) {
+		return access.ErrMissing
 	}
 	if err == nil {
-		err = s.store.EndSessions(r.Context(), token.Tenant, token.ID)
+		err = s.store.EndSessions(context.WithoutCancel(r.Context()), session.Token.Tenant, session.Token.ID)
 	}
 	return err
 }

@@ -97,7 +97,17 @@ func testLogoutEndsTheSession(t *testing.T, s *site) {
 		visitor.wantIn(what+", after logging out everywhere", false)
 	}
 	other.wantIn("another token's session", true)
-	v.logout(url.Values{"everywhere": {"1"}}) // twice
+	if resp, body := v.post("/logout", url.Values{"everywhere": {"1"}}); resp.StatusCode != http.StatusUnauthorized || !strings.Contains(body, "has ended before") {
+		t.Errorf("twice: %s %s", resp.Status, body)
+	}
+
+	// A page that was left open for longer than its session still ends the others.
+	v.login("acme-token")
+	s.now = s.now.Add(store.SessionIdle - time.Minute)
+	elsewhere.login("acme-token")
+	s.now = s.now.Add(2 * time.Minute)
+	v.logout(url.Values{"everywhere": {"1"}})
+	elsewhere.wantIn("another session, after one that was over has logged out everywhere", false)
 }
 
 // A login is a new session, whatever the browser had before.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -127,6 +128,21 @@ func (s *site) traffic(tenant string) *chains.Chain {
 		s.t.Fatal(err)
 	}
 	return c
+}
+
+// cosign has a witness cosign what a tenant's log has now.
+func (s *site) cosign(tenant, witness string, at time.Time) {
+	s.t.Helper()
+	state, err := s.store.LogState(s.t.Context(), tenant)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	text, _, _ := strings.Cut(string(state.Checkpoint), "\n\n")
+	by := witnesses.NewCosigner(witness)
+	line := strings.TrimSuffix(by.Line(text+"\n", at), "\n")
+	if err := s.store.AddCosignature(s.t.Context(), tenant, store.Cosignature{Size: state.Size, Witness: by.VerifierKey(), Checkpoint: state.Checkpoint, Line: line, At: at}); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 func (s *site) keep(c *chains.Chain) {

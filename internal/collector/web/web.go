@@ -8,6 +8,7 @@ package web
 import (
 	"context"
 	"embed"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -184,12 +185,20 @@ func (w *Web) login(rw http.ResponseWriter, r *http.Request) {
 }
 
 // logout ends the session, or with everywhere=1 all of its token's, for every
-// replica and for whoever has copied a cookie.
+// replica and for whoever has copied a cookie. Where it is not known any more which
+// those are, nobody is left to believe that they have ended.
 func (w *Web) logout(rw http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(rw, r.Body, maxLogin)
-	if err := w.sessions.end(rw, r, r.PostFormValue("everywhere") != ""); err != nil {
-		w.fail(rw, r, nil, err)
-		return
+	err := w.sessions.end(rw, r, r.PostFormValue("everywhere") != "")
+	switch {
+	case errors.Is(err, access.ErrMissing):
+		drop(rw, r)
+		err = w.pages.render(rw, http.StatusUnauthorized, "login", w.frame(nil, "Log in",
+			"This session has ended before, and others of its token may not have. Log in once more to log out everywhere."))
+	case err == nil:
+		http.Redirect(rw, r, "/login", http.StatusSeeOther)
 	}
-	http.Redirect(rw, r, "/login", http.StatusSeeOther)
+	if err != nil {
+		w.fail(rw, r, nil, err)
+	}
 }
