@@ -66,6 +66,23 @@ func testStreamsAcrossARecovery(t *testing.T, w *world) {
 	w.wantAlarms()
 }
 
+// A journal that goes on where records were lost that have never come forks its chain.
+func TestForksOfLostRecords(t *testing.T) { onEach(t, testForksOfLostRecords) }
+
+func testForksOfLostRecords(t *testing.T, w *world) {
+	c := chains.New("acme", "billing-agent", time.Now())
+	cert := w.enrol(c)
+	c.Exchanges(9)
+	s := w.open(cert, c.ID)
+	s.acked(c.Head(), c.Lines...)
+	back := c.Recover(len(c.Lines), c.Head().Chain.Seq+5)
+	s.acked(back.Head(), back.Lines[len(c.Lines):]...)
+	c.Exchanges(2)
+	s.beat(c.Heartbeat(time.Now()), api.Refusal_FORK)
+	s.refused(api.Refusal_FORK, c.Lines[len(c.Lines)-2:]...)
+	w.wantAlarms(store.AlarmFork)
+}
+
 // A key that came in with records that were given up signs nothing any more: the
 // chain goes on with the one before.
 func TestGivenUpKeys(t *testing.T) { onEach(t, testGivenUpKeys) }

@@ -130,7 +130,7 @@ func (a *API) records(w http.ResponseWriter, r *request) error {
 type fork struct {
 	Chain    string    `json:"chain"`
 	Seq      int64     `json:"seq"`
-	Known    string    `json:"known,omitempty"` // receipt_hash; absent where that record was removed before
+	Known    string    `json:"known,omitempty"` // receipt_hash; absent where no record was stored there
 	Refused  string    `json:"refused"`         // receipt_hash
 	Line     string    `json:"line"`            // the refused record, byte for byte
 	Received time.Time `json:"received"`

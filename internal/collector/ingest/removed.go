@@ -13,7 +13,7 @@ import (
 // is the one that was there.
 
 // wasStored tells whether a record with a hash is the one that was removed at its
-// place. Where the next line follows it, and is compared itself, that line vouches for
+// place, where nothing is stored. Where the next line follows it, and is compared itself, that line vouches for
 // it: a batch costs one look at the log, and not one a record.
 func (c *chain) wasStored(ctx context.Context, seq int64, hash string, next []byte) (bool, error) {
 	if follower, err := receipts.Decode(next); err == nil { // else compare refuses it
@@ -71,7 +71,7 @@ func (c *chain) introduced(ctx context.Context, upTo int64) ([]receipts.ChainKey
 // contradiction says what a forked record contradicts.
 func contradiction(known string) string {
 	if known == "" {
-		return "the one that was stored there, which was removed since"
+		return "the one of that place, which was removed since, or given up for lost before it came"
 	}
 	return "the stored one (" + known + ")"
 }

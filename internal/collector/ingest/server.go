@@ -36,7 +36,7 @@ type Options struct {
 	Observer Observer            // nil: nobody
 	Appended func(tenant string) // called after each commit: the log has something to take in
 	// Logged tells whether a tenant's log has a record with a receipt_hash as that at a
-	// place of a chain; store.ErrNotFound where it has none there.
+	// place of a chain.
 	Logged  func(ctx context.Context, tenant, chain string, seq int64, receiptHash string) (bool, error)
 	Records Budget          // of each tenant; it holds a batch at least
 	Beats   Budget          // heartbeats of each chain

@@ -2,18 +2,22 @@ package merkle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/receipts/logproof"
 )
 
 // Holds tells whether the log has a record with a receipt_hash as that at a place of
 // a chain, by the leaf alone: the record itself may have been removed.
-// store.ErrNotFound where the log has none there.
 func (p Prover) Holds(ctx context.Context, tenant, chain string, seq int64, receiptHash string) (bool, error) {
 	index, err := p.Store.LeafIndex(ctx, tenant, chain, seq)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}

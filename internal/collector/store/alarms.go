@@ -65,7 +65,7 @@ type Fork struct {
 	Chain    string
 	Seq      int64
 	Hash     string // of the refused record
-	Known    string // receipt_hash that is stored at the place that Line contradicts
+	Known    string // receipt_hash that is stored at the place that Line contradicts; "": none is
 	Line     []byte // the refused record
 	Received time.Time
 }

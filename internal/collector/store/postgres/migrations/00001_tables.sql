@@ -319,7 +319,7 @@ CREATE TABLE forks (
 	chain_id     uuid NOT NULL,
 	seq          bigint NOT NULL,
 	receipt_hash bytea NOT NULL,
-	known_hash   bytea, -- NULL where the record that was there is removed
+	known_hash   bytea, -- NULL where no record is stored at its place
 	line         text NOT NULL,
 	received     timestamptz NOT NULL,
 	PRIMARY KEY (tenant, chain_id, seq, receipt_hash),

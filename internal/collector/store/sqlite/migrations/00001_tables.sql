@@ -249,7 +249,7 @@ CREATE TABLE forks (
 	chain_id     TEXT NOT NULL,
 	seq          INTEGER NOT NULL,
 	receipt_hash BLOB NOT NULL,
-	known_hash   BLOB, -- NULL where the record that was there is removed
+	known_hash   BLOB, -- NULL where no record is stored at its place
 	line         BLOB NOT NULL,
 	received     INTEGER NOT NULL,
 	PRIMARY KEY (tenant, chain_id, seq, receipt_hash),
