@@ -118,11 +118,11 @@ func (c *verification) report(w io.Writer, jwks string, asJSON bool) error {
 			}
 			if c.log != nil {
 				answer.LogSize, answer.LogExtends = c.log.tree.N, c.log.old
-				answer.Cosigned, answer.Unchecked = cosignedAnswers(c.log.cosigned), c.log.others
+				answer.Cosigned, answer.Unchecked = cosignedAnswers(c.log.cosigned), c.log.unchecked
 			}
 			if b := c.found[i].bundle; b != nil {
 				if c.log == nil {
-					answer.Cosigned, answer.Unchecked = cosignedAnswers(b.Logged.Cosignatures), b.Logged.Others
+					answer.Cosigned, answer.Unchecked = cosignedAnswers(b.Logged.Cosignatures), b.Logged.Unchecked
 				}
 				answer.Manifest = receipts.EncodeDocument(b.Manifest)
 			}
@@ -171,7 +171,7 @@ func (f *found) describe(r *receipts.Result, jwks string, demanded bool) string 
 	case f.held.log != nil:
 		s += f.held.log.describe()
 	case f.bundle != nil && f.bundle.Manifest.Log != nil:
-		s += describeWitnesses(demanded, f.bundle.Logged.Cosignatures, f.bundle.Logged.Others)
+		s += describeWitnesses(demanded, f.bundle.Logged.Cosignatures, f.bundle.Logged.Unchecked)
 	}
 	if r.Recoveries > 0 {
 		s += fmt.Sprintf("loss: an operator had the chain go on %d times after a loss; %d records are missing there\n", r.Recoveries, r.Lost)

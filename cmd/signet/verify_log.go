@@ -47,14 +47,14 @@ type logSource interface {
 // heldLog is a collector's log up to a checkpoint, which was verified: the newest,
 // or the newest that its witnesses have cosigned.
 type heldLog struct {
-	source   logSource
-	tree     tlog.Tree
-	text     []byte // the newest checkpoint
-	old      int64  // size of the one that was remembered; 0: none
-	leaves   map[tlog.Hash]struct{}
-	demanded bool                   // there is a policy
-	cosigned []logproof.Cosignature // of its witnesses
-	others   int                    // signatures beside these and the log's
+	source    logSource
+	tree      tlog.Tree
+	text      []byte // the newest checkpoint
+	old       int64  // size of the one that was remembered; 0: none
+	leaves    map[tlog.Hash]struct{}
+	demanded  bool                   // there is a policy
+	cosigned  []logproof.Cosignature // of its witnesses
+	unchecked int                    // signatures beside these and the log's
 }
 
 // readLog reads all of the log: 32 bytes a record from the source, and some 60 of
@@ -113,19 +113,18 @@ func (f *logFlags) hold(ctx context.Context, l *heldLog, policy *logproof.Policy
 // which what came after must extend.
 func (f *logFlags) holdWitnessed(ctx context.Context, l *heldLog, log *logproof.Log, policy *logproof.Policy) (err error) {
 	if policy == nil {
-		_, others, err := logproof.Cosignatures(l.text, nil)
-		l.others = others - 1
+		_, l.unchecked, err = policy.Check(l.text, f.key)
 		return err
 	}
-	var lacking error // of the newest
 	older, err := l.source.witnessed(ctx)
 	if err != nil {
 		return exit(exitUnusable, fmt.Errorf("the log's cosigned checkpoints: %w", err))
 	}
+	var lacking error // of the newest
 	for _, text := range slices.Insert(older, 0, l.text) {
 		tree, err := logproof.OpenCheckpoint(text, f.key)
 		if err == nil {
-			l.cosigned, err = policy.Check(text, f.key)
+			l.cosigned, l.unchecked, err = policy.Check(text, f.key)
 		}
 		if err != nil {
 			lacking = cmp.Or(lacking, err)
@@ -135,9 +134,7 @@ func (f *logFlags) holdWitnessed(ctx context.Context, l *heldLog, log *logproof.
 			return f.refuse(err)
 		}
 		l.tree = tree
-		_, others, err := logproof.Cosignatures(text, policy.Witnesses)
-		l.others = others - 1
-		return err
+		return nil
 	}
 	return f.refuse(lacking)
 }
@@ -193,7 +190,7 @@ func (l *heldLog) describe() string {
 	if l.old > 0 {
 		s += fmt.Sprintf(", which extends the remembered one of %d", l.old)
 	}
-	return s + "\n" + describeWitnesses(l.demanded, l.cosigned, l.others)
+	return s + "\n" + describeWitnesses(l.demanded, l.cosigned, l.unchecked)
 }
 
 func (f *logFlags) source() (logSource, error) {

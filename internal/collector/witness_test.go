@@ -110,7 +110,7 @@ func testWitnesses(t *testing.T, w *world) {
 	} else if _, err := export(both); err == nil || !strings.Contains(err.Error(), "not by witness.example/hangs") {
 		t.Errorf("with both demanded: %v", err)
 	}
-	if _, err := policy.Check(w.ask(http.MethodGet, "/v1/log/checkpoint?witnesses=1", token, ""), key); err != nil {
+	if _, _, err := policy.Check(w.ask(http.MethodGet, "/v1/log/checkpoint?witnesses=1", token, ""), key); err != nil {
 		t.Error(err)
 	}
 	w.wantAlarms()

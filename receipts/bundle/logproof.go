@@ -25,7 +25,7 @@ type LogProof struct {
 // Logged is what the proof that the last record is in a log is worth.
 type Logged struct {
 	Cosignatures []logproof.Cosignature // of the witnesses of the policy
-	Others       int                    // signatures beside these and the log's, which were not checked
+	Unchecked    int                    // signatures beside these and the log's
 }
 
 // check holds the proof against the last record's hash, and its checkpoint against
@@ -43,18 +43,6 @@ func (p *LogProof) check(key ed25519.PublicKey, receiptHash string, policy *logp
 	if err := logproof.Included(tree, p.Index, p.Proof, receiptHash); err != nil {
 		return l, err
 	}
-	return l, l.hold([]byte(p.Checkpoint), verifierKey, policy)
-}
-
-func (l *Logged) hold(signed []byte, verifierKey string, policy *logproof.Policy) (err error) {
-	var witnesses []*logproof.Witness
-	if policy != nil {
-		if l.Cosignatures, err = policy.Check(signed, verifierKey); err != nil {
-			return err
-		}
-		witnesses = policy.Witnesses
-	}
-	_, others, err := logproof.Cosignatures(signed, witnesses)
-	l.Others = others - 1 // the log's own
-	return err
+	l.Cosignatures, l.Unchecked, err = policy.Check([]byte(p.Checkpoint), verifierKey)
+	return l, err
 }

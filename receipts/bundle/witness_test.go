@@ -134,7 +134,7 @@ func TestUncheckedCosignatures(t *testing.T) {
 	a, b := witnesses.NewCosigner("witness.example/a"), witnesses.NewCosigner("witness.example/b")
 	data := c.bundle(a.Line(c.text, time.Unix(1, 0)), b.Line("another text\n", time.Unix(1, 0)))
 	found, err := verify(data, c.pins)
-	if err != nil || found.Logged.Others != 2 || len(found.Logged.Cosignatures) != 0 {
+	if err != nil || found.Logged.Unchecked != 2 || len(found.Logged.Cosignatures) != 0 {
 		t.Errorf("%+v, %v", found.Logged, err)
 	}
 }

@@ -70,23 +70,27 @@ func (p *Policy) add(w *Witness) error {
 }
 
 // Check holds a checkpoint, which the log of a verifier key has signed, against the
-// policy, and returns the cosignatures of its witnesses.
-func (p *Policy) Check(signed []byte, verifierKey string) ([]Cosignature, error) {
-	if len(p.Logs) > 0 && !slices.Contains(p.Logs, verifierKey) {
-		return nil, fmt.Errorf("the policy has no log with the key %s", verifierKey)
+// policy: none, where that is nil. It returns the cosignatures of the policy's
+// witnesses, and how many signatures beside these and the log's it did not check.
+func (p *Policy) Check(signed []byte, verifierKey string) (found []Cosignature, unchecked int, err error) {
+	if p == nil {
+		p = new(Policy)
 	}
-	found, _, err := Cosignatures(signed, p.Witnesses)
+	if len(p.Logs) > 0 && !slices.Contains(p.Logs, verifierKey) {
+		return nil, 0, fmt.Errorf("the policy has no log with the key %s", verifierKey)
+	}
+	found, others, err := Cosignatures(signed, p.Witnesses)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	cosigned := make(map[*Witness]bool, len(found))
 	for _, c := range found {
 		cosigned[c.Witness] = true
 	}
 	if p.quorum != nil && !p.quorum.met(cosigned) {
-		return nil, p.lacking(cosigned)
+		return nil, 0, p.lacking(cosigned)
 	}
-	return found, nil
+	return found, others - 1, nil
 }
 
 func (q *quorum) met(cosigned map[*Witness]bool) bool {

@@ -47,7 +47,7 @@ func TestPolicy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found, err := p.Check(cosigned(test.by...), key)
+		found, _, err := p.Check(cosigned(test.by...), key)
 		switch {
 		case test.lacks == "" && (err != nil || len(found) != len(test.by)):
 			t.Errorf("%s\ncosigned by %v: %v, %v", test.policy, test.by, found, err)
@@ -67,7 +67,7 @@ func TestNeeded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := p.Check(byA, key); (err == nil) != good {
+		if _, _, err := p.Check(byA, key); (err == nil) != good {
 			t.Errorf("%d needed: %v", needed, err)
 		}
 	}
@@ -141,7 +141,7 @@ func FuzzParsePolicy(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if found, _ := p.Check(signed, "key"); len(found) > 0 {
+		if found, _, _ := p.Check(signed, "key"); len(found) > 0 {
 			t.Errorf("%s: cosignatures from nowhere: %v", policy, found)
 		}
 	})

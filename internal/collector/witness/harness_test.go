@@ -143,7 +143,7 @@ func (w *world) wantCosigned(by ...witnesses.Cosigner) {
 	if _, err := logproof.OpenCheckpoint(newest.Note(), w.key); err != nil {
 		w.t.Error(err)
 	}
-	if _, err := policy.Check(newest.Note(), w.key); err != nil {
+	if _, _, err := policy.Check(newest.Note(), w.key); err != nil {
 		w.t.Error(err)
 	}
 }

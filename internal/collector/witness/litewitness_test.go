@@ -156,7 +156,7 @@ func TestLitewitness(t *testing.T) {
 		t.Fatal(err)
 	}
 	newest := w.newest()
-	if _, err := policy.Check(newest.Note(), w.key); err != nil {
+	if _, _, err := policy.Check(newest.Note(), w.key); err != nil {
 		t.Error(err)
 	}
 	// What is known here of the witness is lost: it says where it is.
