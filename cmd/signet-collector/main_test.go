@@ -79,6 +79,19 @@ func TestTenants(t *testing.T) {
 	}
 }
 
+// A database that is somewhere else leaves nothing where the command is run.
+func TestNothingBesideTheDatabase(t *testing.T) {
+	data, url := filepath.Join(t.TempDir(), "data"), "sqlite:"+filepath.Join(t.TempDir(), "collector.db")
+	for _, args := range [][]string{{"migrate"}, {"tenant", "create", "acme"}, {"tenant", "list"}, {"prune"}} {
+		if _, _, err := command(t, append(args, "--data", data, "--database", url)...); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(data); !os.IsNotExist(err) {
+			t.Fatalf("%v has made %s: %v", args, data, err)
+		}
+	}
+}
+
 // Arguments and settings that cannot be used have an exit status of their own.
 func TestUnusable(t *testing.T) {
 	data := t.TempDir()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,12 +41,20 @@ func (s *settings) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.database, "database", "", "postgres://USER@HOST/DATABASE or sqlite:PATH (default sqlite:DATA/collector.db)")
 }
 
+// makeData makes the directory of what is kept beside the database.
+func (s *settings) makeData() error {
+	if err := os.MkdirAll(s.data, 0o700); err != nil {
+		return &unusableError{fmt.Errorf("data: %w", err)}
+	}
+	return nil
+}
+
 // url is the database's, whose directory is made first where it is a file in data.
 func (s *settings) url() (string, error) {
-	if err := os.MkdirAll(s.data, 0o700); err != nil {
-		return "", &unusableError{fmt.Errorf("data: %w", err)}
+	if s.database != "" {
+		return s.database, nil
 	}
-	return cmp.Or(s.database, "sqlite:"+filepath.Join(s.data, "collector.db")), nil
+	return "sqlite:" + filepath.Join(s.data, "collector.db"), s.makeData()
 }
 
 func (s *settings) open(ctx context.Context) (store.Store, error) {
@@ -147,6 +154,9 @@ func serve(ctx context.Context, s *settings, stderr io.Writer) (err error) {
 	}
 	witnesses, err := s.witnessClients()
 	if err != nil {
+		return err
+	}
+	if err := s.makeData(); err != nil {
 		return err
 	}
 	kept, err := s.open(ctx)

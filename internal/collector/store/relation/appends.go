@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/signet-egress/signet/internal/collector/store"
 )
@@ -20,6 +21,9 @@ const (
 	// groupsAtOnce is how many transactions one tenant has: while one is written to
 	// disk, the next one's records are inserted.
 	groupsAtOnce = 2
+	// groupWithin bounds a transaction, which a database that is not reached any more
+	// would hold open.
+	groupWithin = time.Minute
 )
 
 // appends are the batches that are on their way into the store.
@@ -125,8 +129,10 @@ func (s *Store) Append(ctx context.Context, tenant string, b *store.Batch) (stor
 }
 
 // commit has a turn of a queue's. It commits a batch that may still wait, together
-// with others that do.
+// with others that do. They do not lose their transaction when whoever began it leaves.
 func (s *Store) commit(ctx context.Context, tenant string, q *queue, a *appending) (err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), groupWithin)
+	defer cancel()
 	var group []*appending
 	committed := false
 	defer func() {

@@ -9,13 +9,19 @@ import (
 	"github.com/signet-egress/signet/internal/collector/store/relation"
 )
 
-// Faults has pruning interrupted before each of its statements and before its commit,
-// on a store over a database: each time nothing has changed, and the next attempt does
-// all of it.
+// Faults holds a store over a database to what becomes of a transaction that goes
+// wrong on its way.
 func Faults(t *testing.T, s *relation.Store) {
 	t.Helper()
-	ctx := t.Context()
 	create(t, s, "acme")
+	testInterrupted(t, s)
+	testLeft(t, s)
+}
+
+// Pruning is interrupted before each of its statements and before its commit: each time
+// nothing has changed, and the next attempt does all of it.
+func testInterrupted(t *testing.T, s *relation.Store) {
+	ctx := t.Context()
 	c := aged(t, s)
 	failing := &faulty{DB: s.DB}
 	over := &relation.Store{DB: failing}
@@ -42,6 +48,31 @@ func Faults(t *testing.T, s *relation.Store) {
 		}
 		wantPruned(t, s, c, n)
 	}
+}
+
+// A stream leaves before its batch is committed: it is all the same, since others'
+// batches are in the transaction too.
+func testLeft(t *testing.T, s *relation.Store) {
+	c := register(t, s, "a", day)
+	c.Exchanges(3)
+	ctx, leave := context.WithCancel(t.Context())
+	over := &relation.Store{DB: leaving{s.DB, leave}}
+	must1(t)(over.Append(ctx, "acme", Batch(t, c.Lines, day)))
+	same(t, "the head", get(s.Chain(t.Context(), "acme", c.ID))(t).Head.Seq, c.Head().Chain.Seq)
+}
+
+// leaving is a database that is left at the end of each transaction.
+type leaving struct {
+	relation.DB
+	leave func()
+}
+
+// Do implements relation.DB.
+func (d leaving) Do(ctx context.Context, tenant string, mode relation.Mode, f func(relation.Tx) error) error {
+	return d.DB.Do(ctx, tenant, mode, func(tx relation.Tx) error {
+		defer d.leave()
+		return f(tx)
+	})
 }
 
 var errInterrupted = errors.New("interrupted")
