@@ -3,11 +3,13 @@ package audit_test
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"errors"
 	"io/fs"
 	"log/slog"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -78,6 +80,44 @@ func wantBundle(t *testing.T, file []byte, chain string, first, last int64) {
 	if m.Log == nil || m.Chain != chain || m.First.Seq != first || m.Last.Seq != last {
 		t.Errorf("the bundle of %d to %d has %+v", first, last, m)
 	}
+}
+
+// pruned is a store whose records go once some were read.
+type pruned struct {
+	store.Store
+	prune func()
+}
+
+func (p pruned) Range(ctx context.Context, tenant, chain string, from int64, limit int) ([]store.Record, error) {
+	records, err := p.Store.Range(ctx, tenant, chain, from, limit)
+	p.prune()
+	return records, err
+}
+
+// An export whose records are removed while it reads them fails, wherever the rest of
+// the chain begins then.
+func TestRecordsGoInMidExport(t *testing.T) {
+	onEach(t, func(t *testing.T, a *archive) {
+		for _, upTo := range []int64{550, 600, 650} { // of 600, which are read in two pages
+			c := chains.New("acme", "billing", began)
+			c.Exchanges(699)
+			storetest.Keep(t, a.store, c, began)
+			a.Store = a.store
+			found, err := a.Find(t.Context(), "acme", audit.Request{From: began, To: began.Add(5995 * time.Millisecond), Chain: c.ID})
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.Store = pruned{a.store, sync.OnceFunc(func() {
+				p := store.Prune{Chain: c.ID, Before: began.Add(time.Hour), Months: 1, At: began, Limit: int(upTo)}
+				if gone, err := cluster.Owner(t, a.store).Prune(t.Context(), "acme", p); err != nil || gone.Last != upTo {
+					t.Errorf("pruned up to seq %d, %v", gone.Last, err)
+				}
+			})}
+			if err := found.Write(t.Context(), new(bytes.Buffer)); err == nil {
+				t.Errorf("an export of what goes up to seq %d in the middle of it ends well", upTo)
+			}
+		}
+	})
 }
 
 // What was stored a moment ago, and waits for the log, is exported with its proof.

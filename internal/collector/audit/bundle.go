@@ -88,7 +88,7 @@ func (x *Exporter) introduction(ctx context.Context, tenant, chain string, key *
 }
 
 // each reads the records of a span. They may be removed while it reads: what is
-// missing within, the bundle notices by the links, and at the beginning each does.
+// missing within, the bundle notices by the links, and at either end each does.
 func (x *Exporter) each(ctx context.Context, tenant string, span store.Span, add func(line []byte) error) error {
 	for from := span.First; from <= span.Last; {
 		records, err := x.Store.Range(ctx, tenant, span.Chain, from, int(min(page, span.Last-from+1)))
@@ -99,8 +99,8 @@ func (x *Exporter) each(ctx context.Context, tenant string, span store.Span, add
 			return fmt.Errorf("record %d is missing", from)
 		}
 		for i := range records {
-			if records[i].Seq > span.Last { // Range has passed over what was given up
-				return nil
+			if records[i].Seq > span.Last { // Range has passed over the rest
+				return x.givenUp(ctx, tenant, span.Chain, from)
 			}
 			if err := add(records[i].Line); err != nil {
 				return err
@@ -109,4 +109,14 @@ func (x *Exporter) each(ctx context.Context, tenant string, span store.Span, add
 		from = records[len(records)-1].Seq + 1
 	}
 	return nil
+}
+
+// givenUp holds records from a seq on, which are not read, to be those of a journal that
+// were given up: an error where they were removed.
+func (x *Exporter) givenUp(ctx context.Context, tenant, chain string, from int64) error {
+	known, err := x.Store.Chain(ctx, tenant, chain)
+	if err == nil && known.Pruned >= from {
+		err = fmt.Errorf("record %d is missing", from)
+	}
+	return err
 }
