@@ -227,11 +227,8 @@ func (x *exchange) carryFailure(ctx context.Context, err error) *denial {
 	if errors.Is(context.Cause(ctx), errIdle) {
 		return fail(policy.UpstreamTimeout, "nothing moved for the idle limit", err)
 	}
-	if d := x.requestFailure(err); d != nil {
+	if d := x.requestFailure(ctx, err); d != nil {
 		return d
-	}
-	if ctx.Err() != nil {
-		return fail(policy.ClientAborted, "the request was not sent to its end", err)
 	}
 	if denied, ok := errors.AsType[*resolver.DeniedError](err); ok {
 		return deny(policy.AddressDenied, "the address is of class "+denied.Verdict.Class, err)
@@ -248,22 +245,24 @@ func (x *exchange) carryFailure(ctx context.Context, err error) *denial {
 	return fail(policy.UpstreamFailed, "the connection to the upstream failed", err)
 }
 
-// requestFailure says what was wrong with the request's content; nil where nothing was.
-func (x *exchange) requestFailure(err error) *denial {
-	if x.sent == nil {
-		return nil
+// requestFailure says what of the agent's has ended the exchange; nil where it was
+// nothing.
+func (x *exchange) requestFailure(ctx context.Context, err error) *denial {
+	var failed error
+	if x.sent != nil {
+		failed = x.sent.failed()
 	}
-	failed := x.sent.failed()
-	if failed == nil {
+	switch {
+	case errors.Is(failed, errLeft): // by Signet; net/http ends the context then, as if the agent had left
 		return nil
-	}
-	if errors.Is(failed, errOverBytes) {
+	case errors.Is(failed, errOverBytes):
 		return x.overRequestBytes(fail)
+	case failed != nil && misframed(x.r.Context()) != nil:
+		return fail(policy.TargetMalformed, misframed(x.r.Context()).Detail, err)
+	case failed != nil || ctx.Err() != nil:
+		return fail(policy.ClientAborted, "the request was not sent to its end", err)
 	}
-	if refusal := misframed(x.r.Context()); refusal != nil {
-		return fail(policy.TargetMalformed, refusal.Detail, err)
-	}
-	return fail(policy.ClientAborted, "the request was not sent to its end", err)
+	return nil
 }
 
 func isCertificateError(err error) bool {
@@ -291,11 +290,8 @@ func (x *exchange) streamFailure(ctx context.Context, err error) *denial {
 	if malformed, ok := errors.AsType[*framing.Error](err); ok {
 		return misframedAnswer(malformed)
 	}
-	if d := x.requestFailure(err); d != nil { // the connection ends with it
+	if d := x.requestFailure(ctx, err); d != nil { // the connection ends with it
 		return d
-	}
-	if ctx.Err() != nil {
-		return fail(policy.ClientAborted, "", err)
 	}
 	return fail(policy.UpstreamAborted, "", err)
 }
