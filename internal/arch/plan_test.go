@@ -54,7 +54,7 @@ var plan = map[string]room{
 		},
 	},
 	"proxy/framing": {own: []string{"internal/policy"}, outside: []string{"net", "os", "os/exec", "syscall"}},
-	"proxy/http1": {own: []string{"proxy/framing"}, modules: []string{"golang.org/x/net/http"}},
+	"proxy/http1":   {own: []string{"proxy/framing"}, modules: []string{"golang.org/x/net/http"}},
 	"proxy/mitm": {
 		own:     []string{"internal/durable", "internal/keyfile"},
 		modules: []string{"golang.org/x/sync", "golang.org/x/time/rate"},

@@ -3,7 +3,6 @@
 package collector
 
 import (
-	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/tls"
@@ -32,7 +31,7 @@ import (
 )
 
 // Options are what a Collector is made of. All are required but MetricsListen,
-// Kubernetes, Redis and Witnesses.
+// Kubernetes, Redis, and Witnesses with their WitnessInterval.
 type Options struct {
 	Listen     string // of gRPC, host:port
 	HTTPListen string // of API, pages and health, host:port
@@ -53,8 +52,7 @@ type Options struct {
 	Kubernetes    *enrol.Kubernetes  // whose service accounts may enrol; nil: nobody's
 	Redis         *redis.Settings    // what replicas share beside the store; nil: nothing
 	Witnesses     []*witness.Client  // of the logs; none: they are not witnessed
-	// WitnessInterval is between two times that a growing log is sent to them; 0: a
-	// minute.
+	// WitnessInterval is between two times that a growing log is sent to them.
 	WitnessInterval time.Duration
 	Logger          *slog.Logger
 }
@@ -96,7 +94,7 @@ func New(ctx context.Context, o Options) (_ *Collector, err error) {
 	c := &Collector{
 		log: o.Logger, metrics: measured, redis: shared, ending: make(chan struct{}),
 		sequencer: sequencer, watch: ingest.NewWatch(o.Store, o.Logger, measured), pruner: &retention.Pruner{Store: o.Store, Now: time.Now},
-		feeder: witness.NewFeeder(o.Store, merkle.Prover{Store: o.Store}, o.Witnesses, cmp.Or(o.WitnessInterval, time.Minute), measured, o.Logger),
+		feeder: witness.NewFeeder(o.Store, merkle.Prover{Store: o.Store}, o.Witnesses, o.WitnessInterval, measured, o.Logger),
 	}
 	if c.rpc, err = listen(ctx, "listen", o.Listen); err != nil {
 		return nil, err

@@ -33,8 +33,6 @@ const (
 	// maxAnswer bounds an answer: a line for each key that the witness has, of some 200
 	// bytes, or 3.5 kB for ML-DSA-44.
 	maxAnswer = 16 << 10
-	// maxProof is the most hashes that a consistency proof may have.
-	maxProof = 63
 )
 
 // New reads what names a witness: its verifier key (C2SP signed-note) and its
@@ -115,9 +113,6 @@ func (e *UnansweredError) Unwrap() error { return e.Err }
 // older size. Errors are *SizeError, ErrInconsistent, *UnansweredError, or say why it
 // does not cosign this log.
 func (c *Client) Add(ctx context.Context, old int64, proof tlog.TreeProof, checkpoint []byte) (logproof.Cosignature, error) {
-	if len(proof) > maxProof {
-		return logproof.Cosignature{}, fmt.Errorf("a proof of %d hashes", len(proof))
-	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body(old, proof, checkpoint)))
 	if err != nil {
 		return logproof.Cosignature{}, err

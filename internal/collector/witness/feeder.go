@@ -83,12 +83,10 @@ func (f *Feeder) Run(ctx context.Context) {
 		if err := f.Round(ctx); err != nil && ctx.Err() == nil {
 			f.log.WarnContext(ctx, "checkpoints are not sent to witnesses", "error", err.Error())
 		}
-		timer := time.NewTimer(f.interval - f.interval/20 + rand.N(f.interval/10+1)) //nolint:gosec // no secret
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return
-		case <-timer.C:
+		case <-time.After(f.interval - f.interval/20 + rand.N(f.interval/10+1)): //nolint:gosec // no secret
 		}
 	}
 }

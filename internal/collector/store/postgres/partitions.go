@@ -57,6 +57,10 @@ func (d *database) Reclaim(ctx context.Context, before time.Time) error {
 	return nil
 }
 
+// lockNotAvailable is the SQLSTATE of a statement that has waited for a lock for too
+// long.
+const lockNotAvailable = "55P03"
+
 // busy is how long the drop of a partition waits for its locks. Those who insert
 // records wait behind it for as long.
 const busy = "1s"
@@ -66,36 +70,33 @@ const busy = "1s"
 // row-level security, so that its owner sees the rows of all tenants.
 func (d *database) dropEmpty(ctx context.Context, name string) error {
 	partition := pgx.Identifier{name}.Sanitize()
-	used := errors.New("it is used")
 	err := pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
-		var rows bool
+		hasRows := func() (has bool, err error) {
+			err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM `+partition+`)`).Scan(&has)
+			return has, err
+		}
 		// A look without locks: most months that are looked at have rows.
-		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM `+partition+`)`).Scan(&rows); err != nil || rows {
-			return errors.Join(err, used)
+		if has, err := hasRows(); err != nil || has {
+			return err
 		}
 		// In the order in which inserts lock them.
 		for _, statement := range []string{
-			`SET LOCAL lock_timeout = '` + busy + `'`, `LOCK TABLE ONLY records IN ACCESS EXCLUSIVE MODE`, `LOCK TABLE ` + partition + ` IN ACCESS EXCLUSIVE MODE`,
+			`SET LOCAL lock_timeout = '` + busy + `'`,
+			`LOCK TABLE ONLY records IN ACCESS EXCLUSIVE MODE`,
+			`LOCK TABLE ` + partition + ` IN ACCESS EXCLUSIVE MODE`,
 		} {
 			if _, err := tx.Exec(ctx, statement); err != nil {
 				return err
 			}
 		}
-		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM `+partition+`)`).Scan(&rows); err != nil || rows {
-			return errors.Join(err, used)
+		if has, err := hasRows(); err != nil || has {
+			return err
 		}
 		_, err := tx.Exec(ctx, `DROP TABLE `+partition)
 		return err
 	})
-	const lockNotAvailable = "55P03"
-	failed := new(pgconn.PgError)
-	switch {
-	case errors.As(err, &failed) && failed.Code == lockNotAvailable:
-		return nil
-	case errors.As(err, &failed):
-		return asOwner(err)
-	case errors.Is(err, used):
+	if failed, ok := errors.AsType[*pgconn.PgError](err); ok && failed.Code == lockNotAvailable {
 		return nil
 	}
-	return err
+	return asOwner(err)
 }

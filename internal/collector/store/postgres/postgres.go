@@ -183,7 +183,7 @@ const insufficientPrivilege = "42501"
 
 // asOwner is an error of what only the owner may do.
 func asOwner(err error) error {
-	if refused := new(pgconn.PgError); errors.As(err, &refused) && refused.Code == insufficientPrivilege {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == insufficientPrivilege {
 		return fmt.Errorf("%w (%w)", store.ErrNotOwner, err)
 	}
 	return err
