@@ -5,13 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"strconv"
 	"time"
 
 	"github.com/signet-egress/signet/internal/collector/store"
-	"github.com/signet-egress/signet/receipts"
 )
 
 // append adds the batches of a group, of which one whose chain has moved fails by
@@ -96,12 +92,13 @@ func runsOf(records []store.Record) []run {
 // answer.
 func moveHeads(ctx context.Context, tx Tx, tenant string, batches []*appending) error {
 	var heads, cleared [][]any
-	var ending string
+	var ending string // one statement for all
 	for _, a := range batches {
-		if err := moveHead(ctx, tx, tenant, &a.after, a.batch); err != nil {
+		c := &a.after
+		advance(c, a.batch)
+		if err := changeKeys(ctx, tx, tenant, c, a.batch); err != nil {
 			return err
 		}
-		c := &a.after
 		hash, err := Digest(c.Head.Hash)
 		if err != nil {
 			return err
@@ -122,9 +119,8 @@ func moveHeads(ctx context.Context, tx Tx, tenant string, batches []*appending) 
 	return tx.ExecEach(ctx, ending, cleared)
 }
 
-// moveHead is a chain behind a batch; what comes in or goes with that beside its
-// records is written.
-func moveHead(ctx context.Context, tx Tx, tenant string, c *store.Chain, b *store.Batch) error {
+// advance has a chain end where a batch does.
+func advance(c *store.Chain, b *store.Batch) {
 	last := &b.Records[len(b.Records)-1]
 	c.Head = store.Head{Seq: last.Seq, Hash: last.Hash}
 	c.HeadTS, c.Received, c.LastSign, c.CleanStop, c.Gap = last.TS, b.Received, b.Received, last.CleanStop, time.Time{}
@@ -132,7 +128,12 @@ func moveHead(ctx context.Context, tx Tx, tenant string, c *store.Chain, b *stor
 	if c.FirstTS.IsZero() {
 		c.FirstTS = b.Records[0].TS
 	}
-	if lost := b.GivenUp; lost != (store.Span{}) { // the newest key too, perhaps
+}
+
+// changeKeys gives up what a batch says is lost, the newest key with it, perhaps, and
+// adds the keys that the batch introduces.
+func changeKeys(ctx context.Context, tx Tx, tenant string, c *store.Chain, b *store.Batch) error {
+	if lost := b.GivenUp; lost != (store.Span{}) {
 		if _, err := tx.Exec(ctx, `INSERT INTO given_up (tenant, chain_id, first_seq, last_seq) VALUES ($1, $2, $3, $4)`,
 			tenant, b.Chain, lost.First, lost.Last); err != nil {
 			return err
@@ -150,92 +151,4 @@ func moveHead(ctx context.Context, tx Tx, tenant string, c *store.Chain, b *stor
 		c.KID, c.PublicKey = key.KID, key.PublicKey
 	}
 	return nil
-}
-
-// rollupKey is a row of the roll-ups: of an agent, or, as that of agent "", of all.
-type rollupKey struct {
-	hour    time.Time
-	agent   string
-	outcome receipts.Outcome
-	reason  string
-}
-
-// compare has the rows of all agents last, since the tenant's chains share them.
-func (k rollupKey) compare(other rollupKey) int {
-	return cmp.Or(cmp.Compare(other.agent, k.agent), k.hour.Compare(other.hour), cmp.Compare(k.outcome, other.outcome), cmp.Compare(k.reason, other.reason))
-}
-
-// addRollups counts receipts by their hour. Rows are taken in one order, so that
-// two transactions cannot wait for each other.
-func addRollups(ctx context.Context, tx Tx, tenant string, records []store.Record) error {
-	sums := make(map[rollupKey]store.Counts)
-	for i := range records {
-		r := &records[i]
-		if r.Type != receipts.TypeReceipt || r.Internal != "" {
-			continue
-		}
-		counts := store.Counts{Exchanges: r.Count, BytesUp: r.BytesUp, BytesDown: r.BytesDown, VEX: r.VEX, FU: r.FU}
-		ofAll := rollupKey{hour: r.TS.UTC().Truncate(time.Hour), outcome: r.Outcome, reason: r.Reason}
-		ofAgent := ofAll
-		ofAgent.agent = r.Agent
-		for _, k := range slices.Compact([]rollupKey{ofAgent, ofAll}) { // one, where the agent has no name
-			sum := sums[k]
-			sum.Add(counts)
-			sums[k] = sum
-		}
-	}
-	var rows [][]any
-	for _, k := range slices.SortedFunc(maps.Keys(sums), rollupKey.compare) {
-		sum := sums[k]
-		rows = append(rows, []any{tenant, when(k.hour), k.agent, string(k.outcome), k.reason, sum.Exchanges, sum.BytesUp, sum.BytesDown, sum.VEX, sum.FU})
-	}
-	return tx.ExecEach(ctx, upsertRollup, rows)
-}
-
-var upsertRollup = `INSERT INTO rollups (tenant, hour, agent, outcome, reason, exchanges, bytes_up, bytes_down, vex, fu)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-	ON CONFLICT (tenant, agent, hour, outcome, reason) DO UPDATE SET ` +
-	added("exchanges") + `, ` + added("bytes_up") + `, ` + added("bytes_down") + `, ` + added("vex") + `, ` + added("fu")
-
-func added(column string) string {
-	sum, most := `rollups.`+column+` + excluded.`+column, strconv.Itoa(store.MaxCount)
-	return column + ` = CASE WHEN ` + sum + ` > ` + most + ` THEN ` + most + ` ELSE ` + sum + ` END`
-}
-
-// Hashes implements store.Chains.
-func (s *Store) Hashes(ctx context.Context, tenant, chain string, from, to int64) (map[int64]string, error) {
-	hashes := make(map[int64]string)
-	if !isUUID(chain) {
-		return hashes, nil
-	}
-	return reading(ctx, s, tenant, "records of chain "+chain, func(tx Tx) (map[int64]string, error) {
-		leaves, err := selectLeaves(ctx, tx, tenant, chain, from, to)
-		for i := range leaves {
-			hashes[leaves[i].Seq] = hashOf(leaves[i].Hash[:])
-		}
-		return hashes, err
-	})
-}
-
-// Rollups implements store.Usage.
-func (s *Store) Rollups(ctx context.Context, tenant string, q store.RollupQuery) ([]store.Rollup, error) {
-	if q.Agent != "" && store.Findable(q.Agent) == "" {
-		return nil, nil
-	}
-	var w where
-	w.and(`tenant = `, tenant)
-	w.and(`agent = `, q.Agent)
-	w.and(`hour < `, when(q.To))
-	if a := q.After; a == nil {
-		w.and(`hour >= `, when(q.From))
-	} else {
-		w.text(` AND (hour, outcome, reason) > (` + w.bind(when(a.Hour)) + `, ` + w.bind(string(a.Outcome)) + `, ` + w.bind(a.Reason) + `)`)
-	}
-	return reading(ctx, s, tenant, "usage", func(tx Tx) ([]store.Rollup, error) {
-		return list(ctx, tx, func(scan scan) (r store.Rollup, err error) {
-			err = scan(timeOf(&r.Hour), &r.Outcome, &r.Reason, &r.Exchanges, &r.BytesUp, &r.BytesDown, &r.VEX, &r.FU)
-			return r, err
-		}, `SELECT hour, outcome, reason, exchanges, bytes_up, bytes_down, vex, fu FROM rollups WHERE `+w.sql()+
-			` ORDER BY hour, outcome, reason LIMIT `+w.bind(store.RollupPage), w.args...)
-	})
 }

@@ -220,3 +220,18 @@ func (s *Store) NoteGap(ctx context.Context, tenant, chain string, behind store.
 		return err
 	})
 }
+
+// Hashes implements store.Chains.
+func (s *Store) Hashes(ctx context.Context, tenant, chain string, from, to int64) (map[int64]string, error) {
+	hashes := make(map[int64]string)
+	if !isUUID(chain) {
+		return hashes, nil
+	}
+	return reading(ctx, s, tenant, "records of chain "+chain, func(tx Tx) (map[int64]string, error) {
+		leaves, err := selectLeaves(ctx, tx, tenant, chain, from, to)
+		for i := range leaves {
+			hashes[leaves[i].Seq] = hashOf(leaves[i].Hash[:])
+		}
+		return hashes, err
+	})
+}
