@@ -14,7 +14,7 @@ import (
 
 // Watched is what a Watch looks at.
 type Watched interface {
-	Tenants(ctx context.Context, after string, limit int) ([]store.Tenant, error)
+	store.Tenants
 	SilentChains(ctx context.Context, tenant string, q store.SinceQuery) ([]store.Chain, error)
 	GapChains(ctx context.Context, tenant string, q store.SinceQuery) ([]store.Chain, error)
 	Raise(ctx context.Context, tenant string, a store.Alarm) (bool, error)
@@ -81,22 +81,7 @@ func (w *Watch) maintain(ctx context.Context, now time.Time) error {
 
 // Look raises what is to be raised at a time.
 func (w *Watch) Look(ctx context.Context, now time.Time) error {
-	const page = 1000
-	for after := ""; ; {
-		tenants, err := w.store.Tenants(ctx, after, page)
-		if err != nil {
-			return err
-		}
-		for i := range tenants {
-			if err := w.look(ctx, tenants[i].Name, now); err != nil {
-				return err
-			}
-		}
-		if len(tenants) < page {
-			return nil
-		}
-		after = tenants[page-1].Name
-	}
+	return store.EachTenant(ctx, w.store, func(t store.Tenant) error { return w.look(ctx, t.Name, now) })
 }
 
 func (w *Watch) look(ctx context.Context, tenant string, now time.Time) error {

@@ -12,7 +12,7 @@ import (
 
 // Queue is what a Sequencer takes records from.
 type Queue interface {
-	Tenants(ctx context.Context, after string, limit int) ([]store.Tenant, error)
+	store.Tenants
 	Waiting(ctx context.Context, tenant string) (store.Waiting, error)
 	Sequence(ctx context.Context, tenant string, most int, grow store.Grow) (int, error)
 	LeafIndex(ctx context.Context, tenant, chain string, seq int64) (int64, error)
@@ -116,29 +116,20 @@ func wait(ctx context.Context, d time.Duration) {
 
 // sweep looks at the queues of all tenants.
 func (s *Sequencer) sweep(ctx context.Context) {
-	const page = 1000
 	var all store.Waiting
-	for after := ""; ; {
-		tenants, err := s.queue.Tenants(ctx, after, page)
-		if err != nil {
-			s.failed(ctx, "", err)
-			return
+	var of string // tenant that is looked at
+	err := store.EachTenant(ctx, s.queue, func(t store.Tenant) error {
+		of = t.Name
+		w, err := s.queue.Waiting(ctx, of)
+		if err == nil && w.Records > 0 {
+			s.note(of)
+			all.Add(w)
 		}
-		for i := range tenants {
-			w, err := s.queue.Waiting(ctx, tenants[i].Name)
-			if err != nil {
-				s.failed(ctx, tenants[i].Name, err)
-				return
-			}
-			if w.Records > 0 {
-				s.note(tenants[i].Name)
-				all.Add(w)
-			}
-		}
-		if len(tenants) < page {
-			break
-		}
-		after = tenants[page-1].Name
+		return err
+	})
+	if err != nil {
+		s.failed(ctx, of, err)
+		return
 	}
 	s.observer.LogQueue(all.Records, all.Since)
 }

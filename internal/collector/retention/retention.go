@@ -13,7 +13,7 @@ import (
 
 // Store is what is needed of one.
 type Store interface {
-	Tenants(ctx context.Context, after string, limit int) ([]store.Tenant, error)
+	store.Tenants
 	Retention(ctx context.Context, tenant string) (store.Retention, error)
 	OldChains(ctx context.Context, tenant string, q store.SinceQuery) ([]store.Chain, error)
 	Prune(ctx context.Context, tenant string, p store.Prune) (store.Pruned, error)
@@ -53,30 +53,18 @@ type Sum struct {
 // be it all or, on an error, what went before that.
 func (p *Pruner) All(ctx context.Context, each func(Sum) error) error {
 	var newest time.Time
-	for after := ""; ; {
-		tenants, err := p.Store.Tenants(ctx, after, page)
-		if err != nil {
-			return err
+	err := store.EachTenant(ctx, p.Store, func(t store.Tenant) error {
+		sum, err := p.Tenant(ctx, t.Name)
+		if sum.Before.After(newest) {
+			newest = sum.Before
 		}
-		for i := range tenants {
-			sum, err := p.Tenant(ctx, tenants[i].Name)
-			if sum.Months > 0 {
-				err = errors.Join(err, each(sum))
-			}
-			if err != nil {
-				return err
-			}
-			if sum.Before.After(newest) {
-				newest = sum.Before
-			}
+		if sum.Months > 0 {
+			err = errors.Join(err, each(sum))
 		}
-		if len(tenants) < page {
-			break
-		}
-		after = tenants[page-1].Name
-	}
-	if p.Rehearse || newest.IsZero() {
-		return nil
+		return err
+	})
+	if err != nil || p.Rehearse || newest.IsZero() {
+		return err
 	}
 	return p.Store.Reclaim(ctx, newest)
 }

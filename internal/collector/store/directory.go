@@ -10,10 +10,9 @@ import (
 // enrolment, by the serial number of a certificate. It is the one part that is
 // read before a tenant is known.
 type Directory interface {
+	Tenants
 	// CreateTenant adds a tenant. ErrExists where there is one of this name.
 	CreateTenant(ctx context.Context, t Tenant) error
-	// Tenants lists tenants by name, after the one given ("" for all), limit at most.
-	Tenants(ctx context.Context, after string, limit int) ([]Tenant, error)
 	// Tenant is the one of this name, or ErrNotFound.
 	Tenant(ctx context.Context, name string) (Tenant, error)
 
@@ -38,10 +37,36 @@ type Directory interface {
 	RevokeCertificates(ctx context.Context, tenant, chain string, at time.Time) error
 }
 
+// Tenants lists tenants.
+type Tenants interface {
+	// Tenants lists tenants by name, after the one given ("" for all), limit at most.
+	Tenants(ctx context.Context, after string, limit int) ([]Tenant, error)
+}
+
 // Tenant is who records belong to.
 type Tenant struct {
 	Name    string // 1 to 64 letters, digits, dots, dashes and underscores
 	Created time.Time
+}
+
+// EachTenant calls each with every tenant, by name, page by page, until one fails.
+func EachTenant(ctx context.Context, all Tenants, each func(Tenant) error) error {
+	const page = 1000
+	for after := ""; ; {
+		tenants, err := all.Tenants(ctx, after, page)
+		if err != nil {
+			return err
+		}
+		for _, t := range tenants {
+			if err := each(t); err != nil {
+				return err
+			}
+		}
+		if len(tenants) < page {
+			return nil
+		}
+		after = tenants[page-1].Name
+	}
 }
 
 // Scope is something that a token may be used for.

@@ -1,6 +1,7 @@
 package witness
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ import (
 
 // Store is what a Feeder keeps what it hears in.
 type Store interface {
-	Tenants(ctx context.Context, after string, limit int) ([]store.Tenant, error)
+	store.Tenants
 	AddCosignature(ctx context.Context, tenant string, c store.Cosignature) error
 	Raise(ctx context.Context, tenant string, a store.Alarm) (bool, error)
 	Clear(ctx context.Context, tenant, chain string, kind store.AlarmKind, at time.Time) error
@@ -97,23 +98,13 @@ func (f *Feeder) Round(ctx context.Context) error {
 	for _, m := range f.members {
 		m.begin(f.now())
 	}
-	const page = 1000
 	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
-	for after := ""; ; {
-		tenants, err := f.store.Tenants(ctx, after, page)
-		if err != nil {
-			return errors.Join(err, group.Wait())
-		}
-		for i := range tenants {
-			group.Go(func() error { return f.feed(working, tenants[i].Name) })
-		}
-		if len(tenants) < page {
-			break
-		}
-		after = tenants[page-1].Name
-	}
-	err := group.Wait()
+	err := store.EachTenant(working, f.store, func(t store.Tenant) error {
+		group.Go(func() error { return f.feed(working, t.Name) })
+		return nil
+	})
+	err = cmp.Or(group.Wait(), err)
 	for _, m := range f.members {
 		f.observer.Unwitnessed(m.client.Name(), m.longest(f.now()))
 	}
