@@ -109,6 +109,9 @@ func (e *answerEnd) linger() {
 	if e.r.ProtoMajor == 1 && e.r.ContentLength != 0 && (e.request == nil || !e.request.whole()) {
 		if e.body != nil {
 			e.body.leave(lingering)
+			if c := servedOf(e.r.Context()); c != nil {
+				c.lingers.Store(true) // net/http ends the read of another goroutine, and may read no more
+			}
 		}
 		_ = e.rc.SetReadDeadline(time.Now().Add(lingering))
 		// net/http clears the deadline where a read of its own was pending; the

@@ -85,3 +85,30 @@ func TestNothingIsReadBehindABodyThatBreaksLate(t *testing.T) {
 		t.Errorf("the agent read %q", rest)
 	}
 }
+
+// An agent that still sends when its answer is whole is not reset: it may not have
+// read the answer yet.
+func TestAgentStillSending(t *testing.T) {
+	send := func() error {
+		b := start(t, options{policy: anything})
+		go b.answerOnce("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")
+		conn := b.dial()
+		_, err := fmt.Fprintf(conn, "POST http://plain.test:%[1]d/ HTTP/1.1\r\nHost: plain.test:%[1]d\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", b.rawPort())
+		must(t, err)
+		_, err = io.Copy(io.Discard, conn) // to Signet's end
+		must(t, err)
+		for range 3 {
+			if _, err := io.WriteString(conn, "5\r\nhello\r\n"); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	var err error
+	for range 5 { // the moment that Signet waits may pass on a busy machine
+		if err = send(); err == nil {
+			return
+		}
+	}
+	t.Error(err)
+}

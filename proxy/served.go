@@ -48,6 +48,7 @@ type servedConn struct {
 
 	refusal  atomic.Pointer[framing.Error] // why nothing more is let through; nil while all is well
 	answered atomic.Int64                  // requests whose handler has returned
+	lingers  atomic.Bool                   // the last answer came before its request's end
 
 	mu       sync.Mutex // guards what follows, which others than the reader change
 	woken    *sync.Cond // a deadline has passed, the connection was closed, or patience has ended
@@ -262,8 +263,13 @@ func (c *servedConn) SetReadDeadline(t time.Time) error {
 	return c.applyDeadline()
 }
 
-// Close implements net.Conn.
+// Close implements net.Conn. A TCP connection that is closed while there is
+// something to read is reset, and an agent that still sends may lose its answer.
 func (c *servedConn) Close() error {
+	if c.lingers.Swap(false) && c.CloseWrite() == nil {
+		_ = c.Conn.SetReadDeadline(time.Now().Add(lingering))
+		_, _ = io.CopyN(io.Discard, c.Conn, lingeringBytes)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
