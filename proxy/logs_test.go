@@ -1,40 +1,24 @@
 package proxy_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"log/slog"
-	"sync"
+	"strings"
+
+	"github.com/signet-egress/signet/internal/testkit"
 )
 
 // logBuffer keeps what was logged, as JSON lines.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
+type logBuffer struct{ testkit.Log }
 
 func (l *logBuffer) logger() *slog.Logger { return slog.New(slog.NewJSONHandler(l, nil)) }
 
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
 // lines are the entries with that message.
 func (l *logBuffer) lines(msg string) []map[string]any {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	var out []map[string]any
-	for line := range bytes.Lines(l.buf.Bytes()) {
+	for line := range strings.Lines(l.String()) {
 		var entry map[string]any
-		if json.Unmarshal(line, &entry) == nil && entry["msg"] == msg {
+		if json.Unmarshal([]byte(line), &entry) == nil && entry["msg"] == msg {
 			out = append(out, entry)
 		}
 	}

@@ -120,8 +120,8 @@ func TestForgedRecovery(t *testing.T) {
 	for range 3 {
 		s.refused(api.Refusal_INVALID, forged.Lines[12:]...)
 	}
-	if strings.Contains(w.logs(), "has lost") || strings.Count(w.logs(), "refused what a sidecar sent") != 1 {
-		t.Errorf("the log has\n%s", w.logs())
+	if strings.Contains(w.log.String(), "has lost") || strings.Count(w.log.String(), "refused what a sidecar sent") != 1 {
+		t.Errorf("the log has\n%s", w.log.String())
 	}
 	verifyStored(t, w.store, c)
 }

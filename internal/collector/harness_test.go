@@ -27,6 +27,7 @@ import (
 	"github.com/signet-egress/signet/internal/collector/redis"
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/internal/collector/witness"
+	"github.com/signet-egress/signet/internal/testkit"
 	"github.com/signet-egress/signet/internal/testkit/chains"
 	"github.com/signet-egress/signet/receipts"
 )
@@ -39,33 +40,13 @@ type world struct {
 	key       ed25519.PrivateKey
 	collector *collector.Collector
 	stop      func() // stops it, and waits for that; the end of the test does so too
-	log       *journal
+	log       *testkit.Log
 	rate      int             // of each tenant; 0: the default
 	redis     *redis.Settings // nil: there is none
 	limits    ingest.Limits   // zero members are the defaults
 	witnesses []*witness.Client
 	// certificate is of API and pages; nil: they are spoken to without TLS.
 	certificate *pki.FileCertificate
-}
-
-// journal is what was logged, for the test's own log too.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-	test io.Writer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.text.Write(p)
-	return j.test.Write(p)
-}
-
-func (w *world) logs() string {
-	w.log.mu.Lock()
-	defer w.log.mu.Unlock()
-	return w.log.text.String()
 }
 
 // start runs a collector on a store until the test ends.
@@ -80,7 +61,7 @@ func start(t *testing.T, kept store.Store) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, store: kept, authority: authority, key: key, log: &journal{test: t.Output()}}
+	w := &world{t: t, store: kept, authority: authority, key: key, log: new(testkit.Log)}
 	w.serve()
 	return w
 }
@@ -91,7 +72,7 @@ func (w *world) serve() {
 	c, err := collector.New(w.t.Context(), collector.Options{
 		Listen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", HTTPCertificate: w.certificate, MetricsListen: "127.0.0.1:0", Names: []string{"127.0.0.1"},
 		Store: w.store, Authority: w.authority, Key: w.key, TenantRate: w.rate, Limits: w.limits, Redis: w.redis, LogName: "collector.example", Build: "v0.0.0-test",
-		Witnesses: w.witnesses, WitnessInterval: 20 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(w.log, nil)),
+		Witnesses: w.witnesses, WitnessInterval: 20 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(io.MultiWriter(w.log, w.t.Output()), nil)),
 	})
 	if err != nil {
 		w.t.Fatal(err)

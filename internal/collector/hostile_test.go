@@ -101,8 +101,8 @@ func testHostileBatches(t *testing.T, w *world) {
 	w.wantMetrics(`signet_ingest_refused_total{code="IDENTITY"} 2`, `signet_ingest_refused_total{code="INVALID"} 16`,
 		`signet_ingest_refused_total{code="TOO_LARGE"} 3`, "signet_ingest_gaps_total 1", `signet_alarms_total{kind="invalid"} 1`)
 	w.open(cert, c.ID).refused(api.Refusal_INVALID, []byte("{}")) // and comes back with it
-	if logged := strings.Count(w.logs(), "refused what a sidecar sent"); logged != 3 {
-		t.Errorf("%d lines in the log, want one a kind of refusal:\n%s", logged, w.logs())
+	if logged := strings.Count(w.log.String(), "refused what a sidecar sent"); logged != 3 {
+		t.Errorf("%d lines in the log, want one a kind of refusal:\n%s", logged, w.log.String())
 	}
 	chain, err := w.store.Chain(t.Context(), c.Tenant, c.ID)
 	if err != nil || chain.Head.Seq != 5 {

@@ -42,7 +42,7 @@ func testQuota(t *testing.T, w *world) {
 	s.beat(c.Heartbeat(time.Now()), 0)
 	w.wantAlarms(store.AlarmQuota)
 	w.wantMetrics(`signet_ingest_refused_total{code="QUOTA"} 3`, `signet_alarms_total{kind="quota"} 1`)
-	if n := strings.Count(w.logs(), "code=QUOTA"); n != 1 {
+	if n := strings.Count(w.log.String(), "code=QUOTA"); n != 1 {
 		t.Errorf("%d lines in the log", n)
 	}
 	o := w.open(w.enrol(other), other.ID)

@@ -106,7 +106,7 @@ func TestReplicas(t *testing.T) {
 		}
 		r.wantMetrics("signet_redis_available 0")
 	}
-	if n := strings.Count(w.logs(), "Redis does not answer"); n != 2 {
+	if n := strings.Count(w.log.String(), "Redis does not answer"); n != 2 {
 		t.Errorf("%d outages were logged by two replicas", n)
 	}
 
@@ -115,7 +115,7 @@ func TestReplicas(t *testing.T) {
 	}
 	waitFor(t, "both replicas to find Redis again", func() bool {
 		unauthorised(2, a, b)
-		return strings.Count(w.logs(), "Redis answers again") == 2
+		return strings.Count(w.log.String(), "Redis answers again") == 2
 	})
 	a.open(cert, c.ID).acked(headOf(t, c.Lines[1099]), c.Lines[:900]...) // once more
 	b.open(cert, c.ID).refused(api.Refusal_RATE_LIMITED, c.Lines[:200]...)
@@ -143,7 +143,7 @@ func TestSilentRedis(t *testing.T) {
 	}
 	w.wantMetrics(
 		`signet_redis_questions_total{outcome="failed",question="ping"} 1`, `signet_redis_questions_total{outcome="skipped",question="take"} 51`, "signet_redis_available 0")
-	if n := strings.Count(w.logs(), "Redis"); n != 1 {
+	if n := strings.Count(w.log.String(), "Redis"); n != 1 {
 		t.Errorf("logged %d times", n)
 	}
 }

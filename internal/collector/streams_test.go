@@ -88,7 +88,7 @@ func testHeartbeatFlood(t *testing.T, w *world) {
 	if written := beats.n.Load(); written > most || int(written)+refused != flood {
 		t.Errorf("of %d heartbeats %d are written down and %d refused, want %d written at most", flood, written, refused, most)
 	}
-	if n := strings.Count(w.logs(), "code=RATE_LIMITED"); n != 1 {
+	if n := strings.Count(w.log.String(), "code=RATE_LIMITED"); n != 1 {
 		t.Errorf("%d lines in the log", n)
 	}
 	w.open(w.enrol(other), other.ID).beat(other.Heartbeat(time.Now()), 0)
@@ -130,8 +130,8 @@ func TestUnreadAnswers(t *testing.T) {
 	if status.Code(err) != codes.Unavailable || answers >= sent {
 		t.Errorf("%d of %d messages were answered, and then %v", answers, sent, err)
 	}
-	if !strings.Contains(w.logs(), "does not read the answers") {
-		t.Errorf("the log has\n%s", w.logs())
+	if !strings.Contains(w.log.String(), "does not read the answers") {
+		t.Errorf("the log has\n%s", w.log.String())
 	}
 	s = w.open(cert, c.ID)
 	c.Exchanges(1)

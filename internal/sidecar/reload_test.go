@@ -1,7 +1,6 @@
 package sidecar_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -42,25 +41,8 @@ type running struct {
 	agent    *http.Client
 	admin    *http.Client
 	plain    *http.Client // for the ops listener
-	log      *syncBuffer
+	log      *testkit.Log
 	pause    atomic.Pointer[func()] // runs in the middle of a reload
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 func must(t testing.TB, err error) {
@@ -80,7 +62,7 @@ func freePort(t testing.TB) string {
 
 func start(t testing.TB, policy string, beforeServe ...func()) *running {
 	t.Helper()
-	r := &running{t: t, dir: t.TempDir(), upstream: testkit.Plain(t), log: &syncBuffer{}}
+	r := &running{t: t, dir: t.TempDir(), upstream: testkit.Plain(t), log: new(testkit.Log)}
 	r.write(policy)
 	data, ops := t.TempDir(), freePort(t)
 	source := func(current *ruleset.Set) (*config.Config, *ruleset.Set, error) {

@@ -97,7 +97,7 @@ func TestSplitView(t *testing.T) {
 			w.wantCosigned(b.Cosigner)
 			w.wantAlarm(test.want)
 			w.round(f) // said once
-			if n := w.logged.count("level=ERROR msg=alarm"); n != 1 {
+			if n := w.logs("level=ERROR msg=alarm"); n != 1 {
 				t.Errorf("the alarm was logged %d times", n)
 			}
 			a.See(w.key, good)
@@ -189,8 +189,8 @@ func TestMisbehaviour(t *testing.T) {
 			w.want(b.Name+" cosigned", a.Name+" "+test.outcome, a.Name+" "+test.outcome)
 			w.wantCosigned(b.Cosigner)
 			w.wantAlarm("")
-			if n := w.logged.count(test.logged); n != 1 {
-				t.Errorf("%q is logged %d times:\n%s", test.logged, n, w.logged.text.String())
+			if n := w.logs(test.logged); n != 1 {
+				t.Errorf("%q is logged %d times:\n%s", test.logged, n, w.logged)
 			}
 			if w.heard.waits[a.Name] <= 0 || w.heard.waits[b.Name] != 0 {
 				t.Errorf("logs wait %v", w.heard.waits)

@@ -20,6 +20,7 @@ import (
 	"github.com/signet-egress/signet/internal/collector/store/storetest"
 	"github.com/signet-egress/signet/internal/collector/witness"
 	"github.com/signet-egress/signet/internal/metrics"
+	"github.com/signet-egress/signet/internal/testkit"
 	"github.com/signet-egress/signet/internal/testkit/chains"
 	"github.com/signet-egress/signet/internal/testkit/stores"
 	"github.com/signet-egress/signet/internal/testkit/witnesses"
@@ -39,13 +40,13 @@ type world struct {
 	key    string // verifier key of the log
 	prover merkle.Prover
 	heard  *heard
-	logged *lines
+	logged *testkit.Log
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	kept := stores.SQLite(t)
-	w := &world{t: t, store: kept, signer: signerOf(1), prover: merkle.Prover{Store: kept}, heard: &heard{Collector: metrics.NewCollector("v0.0.0-test")}, logged: new(lines)}
+	w := &world{t: t, store: kept, signer: signerOf(1), prover: merkle.Prover{Store: kept}, heard: &heard{Collector: metrics.NewCollector("v0.0.0-test")}, logged: new(testkit.Log)}
 	if err := kept.CreateTenant(t.Context(), store.Tenant{Name: "acme", Created: began}); err != nil {
 		t.Fatal(err)
 	}
@@ -215,24 +216,8 @@ func (n *nobody) Tenants(context.Context, string, int) ([]store.Tenant, error) {
 	return nil, nil
 }
 
-// lines is a log.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-// Write implements io.Writer.
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) count(part string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), part)
-}
+// logs tells how often a text was logged.
+func (w *world) logs(text string) int { return strings.Count(w.logged.String(), text) }
 
 // otherTree is the tree of another log with as many records.
 func otherTree(n int64) tlog.Tree { return tlog.Tree{N: n, Hash: tlog.RecordHash([]byte("another"))} }

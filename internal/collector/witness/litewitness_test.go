@@ -138,8 +138,8 @@ func TestLitewitness(t *testing.T) {
 	w.grow(2)
 	w.round(f)
 	w.want("witness.example/lite refused")
-	if w.logged.count("it does not know the log (404)") != 1 {
-		t.Error(w.logged.text.String())
+	if w.logs("it does not know the log (404)") != 1 {
+		t.Error(w.logged)
 	}
 	l.trust(w.key)
 	for _, n := range []int{1, 300, 5} {
