@@ -205,6 +205,8 @@ func (x *exchange) checkHead() error {
 		return deny(policy.TargetMalformed, "Connection may not name "+untouchableInConnection(r.Header), nil)
 	case expectsMore(r.Header):
 		return refuseExpectation()
+	case wantsWebSocket(r) && r.ContentLength != 0: // it would still be read when the connection is no longer HTTP
+		return deny(policy.TargetMalformed, "a WebSocket handshake has no content", nil)
 	case r.Method == http.MethodTrace || r.Method == "TRACK":
 		return deny(policy.MethodNotAllowed, "TRACE and TRACK are never carried", nil)
 	case overriddenBy(r) != "":

@@ -61,6 +61,24 @@ func TestUpgradeNotAskedFor(t *testing.T) {
 	}
 }
 
+// Nothing of a request is left to read when its connection is given away.
+func TestUpgradeWithContent(t *testing.T) {
+	for _, field := range []string{"Content-Length: 5", "Transfer-Encoding: chunked"} {
+		t.Run(field, func(t *testing.T) {
+			b := start(t, options{policy: anything})
+			conn := b.dial()
+			_, err := fmt.Fprintf(conn, "GET http://plain.test:%[1]d/ HTTP/1.1\r\nHost: plain.test:%[1]d\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n%[2]s\r\n\r\n", b.rawPort(), field)
+			must(t, err)
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			must(t, err)
+			must(t, resp.Body.Close())
+			if resp.StatusCode != http.StatusBadRequest || resp.Header.Get("X-Signet-Reason") != "HEL_TARGET_MALFORMED" {
+				t.Errorf("%s %v", resp.Status, resp.Header)
+			}
+		})
+	}
+}
+
 // answerOnce plays an upstream that answers one request, whatever it is, and
 // waits for the connection's end.
 func (b *bench) answerOnce(answer string) {
