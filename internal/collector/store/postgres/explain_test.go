@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -45,7 +46,7 @@ func openExplained(t *testing.T, url, planCacheMode string) (*relation.Store, *e
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	return &relation.Store{DB: &database{pool: pool}}, e
+	return &relation.Store{DB: &database{pool: pool, clock: time.Now}}, e
 }
 
 func (e *explainer) forget() { *e = explainer{} }

@@ -45,7 +45,10 @@ const (
 // than anybody waits. A page and a batch take milliseconds.
 const statementTimeout = "30s"
 
-type database struct{ pool *pgxpool.Pool }
+type database struct {
+	pool  *pgxpool.Pool
+	clock func() time.Time
+}
 
 // Open connects to the database of a URL, whose tables must be up to date.
 func Open(ctx context.Context, url string) (*relation.Store, error) {
@@ -53,7 +56,7 @@ func Open(ctx context.Context, url string) (*relation.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &database{pool: pool}
+	d := &database{pool: pool, clock: time.Now}
 	if err := d.check(ctx); err != nil {
 		pool.Close()
 		return nil, err
@@ -93,7 +96,10 @@ func Migrate(ctx context.Context, url string, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	d := &database{pool: pool}
+	d := &database{pool: pool, clock: time.Now}
+	if err := d.checkEncoding(ctx); err != nil {
+		return err
+	}
 	err = d.withMigrations(func(p *goose.Provider) error {
 		_, err := p.Up(ctx)
 		return err
@@ -116,6 +122,19 @@ func (d *database) withMigrations(f func(*goose.Provider) error, options ...goos
 		return err
 	}
 	return f(provider)
+}
+
+// checkEncoding tells whether the database can hold records, which are UTF-8, byte for
+// byte.
+func (d *database) checkEncoding(ctx context.Context) error {
+	var encoding string
+	if err := d.pool.QueryRow(ctx, `SELECT current_setting('server_encoding')`).Scan(&encoding); err != nil {
+		return fmt.Errorf("connect to PostgreSQL: %w", err)
+	}
+	if encoding != "UTF8" && encoding != "SQL_ASCII" {
+		return fmt.Errorf("the database has the encoding %s, and records are UTF-8: make another one (CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0)", encoding)
+	}
+	return nil
 }
 
 // check tells whether the tables are those of this program.
@@ -160,11 +179,9 @@ func (d *database) Do(ctx context.Context, tenant string, mode relation.Mode, f 
 		return err
 	}
 	defer func() {
-		if err != nil {
-			// The request may be over; its transaction must be too.
-			if rollback := tx.Rollback(context.WithoutCancel(ctx)); rollback != nil && !errors.Is(rollback, pgx.ErrTxClosed) {
-				err = errors.Join(err, rollback)
-			}
+		// The request may be over, or have panicked; its transaction must be too.
+		if rollback := tx.Rollback(context.WithoutCancel(ctx)); rollback != nil && !errors.Is(rollback, pgx.ErrTxClosed) {
+			err = errors.Join(err, rollback)
 		}
 	}()
 	_, err = tx.Exec(ctx, `SELECT set_config('role', $3, true), set_config('signet.tenant', $1, true),
@@ -172,10 +189,32 @@ func (d *database) Do(ctx context.Context, tenant string, mode relation.Mode, f 
 	if err != nil {
 		return err
 	}
+	if mode == relation.Own {
+		if err := d.agree(ctx, tx); err != nil {
+			return err
+		}
+	}
 	if err := f(transaction{tx}); err != nil {
 		return err
 	}
 	return tx.Commit(ctx)
+}
+
+// skew is how far the clock of who removes records may be from the database's.
+const skew = time.Hour
+
+// agree holds this machine's clock, which says what goes, against the database's: what
+// is removed by a clock that is wrong does not come back.
+func (d *database) agree(ctx context.Context, tx pgx.Tx) error {
+	var there time.Time
+	if err := tx.QueryRow(ctx, `SELECT now()`).Scan(&there); err != nil {
+		return err
+	}
+	if here := d.clock(); here.Sub(there).Abs() > skew {
+		return fmt.Errorf("it is %s here and %s at the database: set the clock that is wrong, by which records would be removed",
+			here.UTC().Format(time.RFC3339), there.UTC().Format(time.RFC3339))
+	}
+	return nil
 }
 
 // insufficientPrivilege is the SQLSTATE of what a role may not do.

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/internal/collector/store/relation"
 	"github.com/signet-egress/signet/internal/testkit/chains"
 	"github.com/signet-egress/signet/receipts"
 )
@@ -175,6 +176,26 @@ func TestOnlyTheOwnerPrunes(t *testing.T) {
 	}
 }
 
+// Nothing is removed by a clock that is far from the database's.
+func TestClocksAgree(t *testing.T) {
+	_, owner := loginRole(t)
+	d, ctx := &database{clock: func() time.Time { return time.Now().AddDate(10, 0, 0) }}, t.Context()
+	var err error
+	if d.pool, err = connect(ctx, cluster.URL(owner.Config().User, owner.Config().Database)); err != nil {
+		t.Fatal(err)
+	}
+	s := &relation.Store{DB: d}
+	t.Cleanup(func() { _ = s.Close() })
+	known, err := s.ListChains(ctx, "acme", store.ChainQuery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := store.Prune{Chain: known[0].ID, Before: d.clock(), Months: 1, At: d.clock()}
+	if gone, err := s.Prune(ctx, "acme", p); err == nil || !strings.Contains(err.Error(), "set the clock that is wrong") || gone.Records != 0 {
+		t.Errorf("%+v, %v", gone, err)
+	}
+}
+
 // What has rows, of whomever, or is used is not dropped.
 func TestReclaimLeavesWhatIsUsed(t *testing.T) {
 	app, owner := loginRole(t)
@@ -321,6 +342,20 @@ func TestPartitionsCallNobodyElse(t *testing.T) {
 	})
 	if err != nil || strikes != 0 {
 		t.Errorf("a function of the caller's was called (%d): %v", strikes, err)
+	}
+}
+
+// A database that would not hold records as they were signed is not taken.
+func TestEncoding(t *testing.T) {
+	if cluster == nil {
+		t.Skip("PostgreSQL is not installed")
+	}
+	name := "d" + strings.ReplaceAll(chains.UUID(), "-", "")
+	if err := cluster.SQL(t.Context(), "postgres", "CREATE DATABASE "+name+" ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"); err != nil {
+		t.Fatal(err)
+	}
+	if err := Migrate(t.Context(), cluster.URL("", name), time.Now()); err == nil || !strings.Contains(err.Error(), "encoding LATIN1") {
+		t.Errorf("got %v", err)
 	}
 }
 

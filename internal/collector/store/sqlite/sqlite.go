@@ -90,7 +90,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 
 // Do implements relation.DB. Tenants are kept apart by the statements alone, each
 // of which names the tenant.
-func (d *database) Do(ctx context.Context, _ string, mode relation.Mode, f func(relation.Tx) error) error {
+func (d *database) Do(ctx context.Context, _ string, mode relation.Mode, f func(relation.Tx) error) (err error) {
 	db := d.read
 	if mode != relation.Read {
 		db = d.write
@@ -99,8 +99,13 @@ func (d *database) Do(ctx context.Context, _ string, mode relation.Mode, f func(
 	if err != nil {
 		return err
 	}
+	defer func() { // in a panic too
+		if rollback := tx.Rollback(); !errors.Is(rollback, sql.ErrTxDone) {
+			err = errors.Join(err, rollback)
+		}
+	}()
 	if err := f(transaction{tx}); err != nil {
-		return errors.Join(err, tx.Rollback())
+		return err
 	}
 	return tx.Commit()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/internal/collector/store/relation"
@@ -16,6 +17,7 @@ func Faults(t *testing.T, s *relation.Store) {
 	create(t, s, "acme")
 	testInterrupted(t, s)
 	testLeft(t, s)
+	testPanics(t, s)
 }
 
 // Pruning is interrupted before each of its statements and before its commit: each time
@@ -59,6 +61,24 @@ func testLeft(t *testing.T, s *relation.Store) {
 	over := &relation.Store{DB: leaving{s.DB, leave}}
 	must1(t)(over.Append(ctx, "acme", Batch(t, c.Lines, day)))
 	same(t, "the head", get(s.Chain(t.Context(), "acme", c.ID))(t).Head.Seq, c.Head().Chain.Seq)
+}
+
+// A fault in what a transaction does, which the stream or call that it ends recovers
+// from, does not keep the connection.
+func testPanics(t *testing.T, s *relation.Store) {
+	const more = 20 // than a store has connections
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for range more {
+		for _, mode := range []relation.Mode{relation.Read, relation.Write} {
+			func() {
+				defer func() { _ = recover() }()
+				err := s.Do(ctx, "acme", mode, func(relation.Tx) error { panic("a fault") })
+				t.Fatalf("a fault is an error: %v", err)
+			}()
+		}
+	}
+	must1(t)(s.Stored(ctx, "acme"))
 }
 
 // leaving is a database that is left at the end of each transaction.
