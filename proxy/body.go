@@ -21,9 +21,6 @@ const (
 	lingeringBytes = 1 << 20 // where a whole connection is given up
 )
 
-// errLeft is how a body ends that nobody wants any more.
-var errLeft = errors.New("the rest of the request was given up")
-
 // movingBody fails a request body that stands still or drips.
 type movingBody struct {
 	src   io.ReadCloser
@@ -33,18 +30,14 @@ type movingBody struct {
 	began, armed time.Time
 	n            int64
 
-	mu    sync.Mutex
-	ended bool
-	left  bool // nobody wants the rest: the deadline is no longer the reader's to set
+	mu   sync.Mutex
+	left bool // nobody wants the rest: the deadline is no longer the reader's to set
 }
 
 // leave bounds the read that may be under way, and those that follow.
 func (b *movingBody) leave(limit time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.ended {
-		return
-	}
 	b.left = true
 	_ = b.rc.SetReadDeadline(time.Now().Add(limit))
 }
@@ -69,8 +62,11 @@ func (b *movingBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.src.Read(p)
 	b.n += int64(n)
+	if errors.Is(err, io.EOF) {
+		b.arm(time.Time{}) // what follows the body has limits of its own
+	}
 	if err != nil {
-		return n, b.end(err)
+		return n, err
 	}
 	if age := time.Since(b.began); age > b.stall && float64(b.n) < age.Seconds()*minBodyRate {
 		return n, fmt.Errorf("request body came at less than %d bytes per second: %w", minBodyRate, os.ErrDeadlineExceeded)
@@ -78,24 +74,5 @@ func (b *movingBody) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (b *movingBody) end(err error) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch {
-	case errors.Is(err, io.EOF):
-		b.ended = true
-		if !b.left {
-			_ = b.rc.SetReadDeadline(time.Time{}) // what follows the body has limits of its own
-		}
-	case b.left:
-		return errLeft
-	}
-	return err
-}
-
-// Close implements io.Closer. Over h2 net/http closes what it still reads, and
-// waits for that.
-func (b *movingBody) Close() error {
-	b.leave(lingering)
-	return b.src.Close()
-}
+// Close implements io.Closer.
+func (b *movingBody) Close() error { return b.src.Close() }

@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"github.com/signet-egress/signet/proxy"
 )
 
@@ -105,32 +103,5 @@ func (b *bench) serveTLS(protocol string, h http.HandlerFunc) (stop func()) {
 	return func() {
 		_ = s.Close()
 		<-served
-	}
-}
-
-// A request that an h2 upstream gives up is answered although the agent has not
-// sent all of it, and waits.
-func TestResetBeforeTheEnd(t *testing.T) {
-	for _, agent := range []string{"http/1.1", "h2"} {
-		t.Run(agent, func(t *testing.T) {
-			b := start(t, options{policy: anything, timeouts: proxy.Timeouts{BodyStall: time.Hour, Idle: time.Hour}})
-			go b.framesOf(func(f *http2.Framer, stream uint32) { _ = f.WriteRSTStream(stream, http2.ErrCodeInternal) })
-			content, more := io.Pipe()
-			go func() { _, _ = io.WriteString(more, "hello") }()
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, fmt.Sprintf("https://up.test:%d/", b.rawPort()), content)
-			must(t, err)
-			resp, err := b.client(agent == "h2").Do(req)
-			must(t, err)
-			must(t, resp.Body.Close())
-			must(t, more.Close())
-			if resp.StatusCode != http.StatusBadGateway {
-				t.Error(resp.Status)
-			}
-			for _, r := range b.receipts() {
-				if r.Outcome != "failed" || r.Policy.Reason != "UPSTREAM_FAILED" {
-					t.Errorf("receipt %s %s", r.Outcome, r.Policy.Reason)
-				}
-			}
-		})
 	}
 }

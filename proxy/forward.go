@@ -253,8 +253,6 @@ func (x *exchange) requestFailure(ctx context.Context, err error) *denial {
 		failed = x.sent.failed()
 	}
 	switch {
-	case errors.Is(failed, errLeft): // by Signet; net/http ends the context then, as if the agent had left
-		return nil
 	case errors.Is(failed, errOverBytes):
 		return x.overRequestBytes(fail)
 	case failed != nil && misframed(x.r.Context()) != nil:
