@@ -146,7 +146,7 @@ var plan = map[string]room{
 			"internal/collector/pki", "internal/collector/redis", "internal/collector/retention", "internal/collector/store", "internal/collector/store/postgres", "internal/collector/store/sqlite", "internal/collector/web", "internal/collector/witness", "internal/keyfile", "internal/metrics",
 		},
 		modules: []string{"golang.org/x/sync", "google.golang.org/grpc"},
-		tests:   []string{"github.com/klauspost/compress/zstd", "github.com/redis/go-redis/v9", "golang.org/x/net/http2", "internal/collector/download", "internal/testkit/chains", "internal/testkit/stores", "internal/testkit/witnesses", "receipts", "receipts/bundle", "receipts/logproof"},
+		tests:   []string{"github.com/klauspost/compress/zstd", "github.com/redis/go-redis/v9", "golang.org/x/net/http2", "internal/collector/download", "internal/collector/store/storetest", "internal/testkit/chains", "internal/testkit/stores", "internal/testkit/witnesses", "receipts", "receipts/bundle", "receipts/logproof"},
 	},
 	"internal/collector/ingest": {
 		own:     []string{"internal/api", "internal/collector/pki", "internal/collector/store", "receipts"},

@@ -11,7 +11,10 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -262,4 +265,38 @@ func compress(plain []byte) []byte {
 		panic(err) // it fails on wrong options only
 	}
 	return encoder.EncodeAll(plain, nil)
+}
+
+// scrape is what Prometheus is told.
+func (w *world) scrape() string {
+	w.t.Helper()
+	_, text := w.fetch(w.collector.MetricsAddr(), http.MethodGet, "/metrics", "", "")
+	return text
+}
+
+// ask is the API's answer to a request with a token; "": with none.
+func (w *world) ask(method, path, token, body string) (status int, answer string) {
+	w.t.Helper()
+	return w.fetch(w.collector.HTTPAddr(), method, path, token, body)
+}
+
+func (w *world) fetch(addr net.Addr, method, path, token, body string) (status int, answer string) {
+	w.t.Helper()
+	request, err := http.NewRequestWithContext(w.t.Context(), method, "http://"+addr.String()+path, strings.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
 }

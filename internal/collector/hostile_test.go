@@ -6,9 +6,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
-	"net"
-	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -112,32 +109,10 @@ func testHostileBatches(t *testing.T, w *world) {
 	verifyStored(t, w.store, c)
 }
 
-// fetch is the answer to a request with a token; "": with none.
-func (w *world) fetch(addr net.Addr, path, token string) (code int, body string) {
-	w.t.Helper()
-	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, "http://"+addr.String()+path, http.NoBody)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return response.StatusCode, string(text)
-}
-
 // wantMetrics wants lines in what Prometheus is told.
 func (w *world) wantMetrics(lines ...string) {
 	w.t.Helper()
-	_, text := w.fetch(w.collector.MetricsAddr(), "/metrics", "")
+	text := w.scrape()
 	for _, line := range lines {
 		if !strings.Contains(text, "\n"+line+"\n") {
 			w.t.Errorf("/metrics lacks %s", line)

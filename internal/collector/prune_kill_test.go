@@ -1,7 +1,6 @@
 package collector_test
 
 import (
-	"context"
 	"errors"
 	"os/exec"
 	"path/filepath"
@@ -9,10 +8,10 @@ import (
 	"time"
 
 	"github.com/signet-egress/signet/internal/collector/store"
+	"github.com/signet-egress/signet/internal/collector/store/storetest"
 	"github.com/signet-egress/signet/internal/testkit"
 	"github.com/signet-egress/signet/internal/testkit/chains"
 	"github.com/signet-egress/signet/internal/testkit/peers"
-	"github.com/signet-egress/signet/receipts"
 )
 
 // signet-collector prune is killed on its way, again and again. What is gone is
@@ -92,25 +91,8 @@ func keepOld(t *testing.T, kept store.Store, at time.Time, records int) {
 	t.Helper()
 	c := chains.New("acme", "billing-agent", at)
 	c.Exchanges(records - 1)
-	b := &store.Batch{Chain: c.ID, Received: at}
-	for _, line := range c.Lines {
-		r, err := receipts.Decode(line)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.Records = append(b.Records, store.NewRecord(r, line, at))
-	}
-	err := kept.RegisterChain(t.Context(), "acme", store.Registration{ID: c.ID, Agent: c.Agent, PublicKey: c.Public(), At: at})
-	if err == nil {
-		_, err = kept.Append(t.Context(), "acme", b)
-	}
-	if err == nil {
-		_, err = kept.Sequence(t.Context(), "acme", records, func(_ context.Context, old store.LogState, leaves [][32]byte, _ func(int, int64) ([]byte, error)) (store.Growth, error) {
-			old.Size += int64(len(leaves))
-			return store.Growth{State: old}, nil
-		})
-	}
-	if err != nil {
+	storetest.Keep(t, kept, c, at)
+	if _, err := kept.Sequence(t.Context(), "acme", records, storetest.Counted); err != nil {
 		t.Fatal(err)
 	}
 }

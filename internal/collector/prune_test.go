@@ -1,7 +1,6 @@
 package collector_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -161,7 +160,7 @@ func testWhatStaysOfRemovedRecords(t *testing.T, w *world) {
 	token := w.token("acme", store.ScopeReceiptsRead, store.ScopeExport)
 	ask := func(path string, want int) string {
 		t.Helper()
-		status, body := w.fetch(w.collector.HTTPAddr(), path, token)
+		status, body := w.ask(http.MethodGet, path, token, "")
 		if status != want {
 			t.Errorf("GET %s: %d %s; want %d", path, status, body, want)
 		}
@@ -207,7 +206,7 @@ func testWhatStaysOfRemovedRecords(t *testing.T, w *world) {
 
 	// Exports begin where the records do, or say why they cannot.
 	export := func(from time.Time, chain string) (int, string) {
-		return w.post("/v1/exports", token, fmt.Sprintf(`{"from": %q, "to": %q%s}`, from.UTC().Format(time.RFC3339), c.Now.Add(time.Hour).UTC().Format(time.RFC3339), chain))
+		return w.ask(http.MethodPost, "/v1/exports", token, fmt.Sprintf(`{"from": %q, "to": %q%s}`, from.UTC().Format(time.RFC3339), c.Now.Add(time.Hour).UTC().Format(time.RFC3339), chain))
 	}
 	last := headOf(t, c.Lines[19]).TS
 	for what, chain := range map[string]string{"of the chain": `, "chain": "` + c.ID + `"`, "of all": ""} {
@@ -246,24 +245,4 @@ func decode(t *testing.T, body string, into any) {
 	if err := json.Unmarshal([]byte(body), into); err != nil {
 		t.Fatalf("%v in %s", err, body)
 	}
-}
-
-// post asks the API, and returns the whole answer.
-func (w *world) post(path, token, body string) (int, string) {
-	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, "http://"+w.collector.HTTPAddr().String()+path, strings.NewReader(body))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	var answer bytes.Buffer
-	if _, err := answer.ReadFrom(resp.Body); err != nil {
-		w.t.Fatal(err)
-	}
-	return resp.StatusCode, answer.String()
 }

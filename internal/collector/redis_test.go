@@ -66,7 +66,7 @@ func unauthorised(n int, replicas ...*world) int {
 	began, told := time.Now(), 0
 	for i := range n {
 		r := replicas[i%len(replicas)]
-		switch status, _ := r.fetch(r.collector.HTTPAddr(), "/v1/receipts", ""); status {
+		switch status, _ := r.ask(http.MethodGet, "/v1/receipts", "", ""); status {
 		case http.StatusUnauthorized:
 			told++
 		case http.StatusTooManyRequests:
@@ -101,7 +101,7 @@ func TestReplicas(t *testing.T) {
 		if told := unauthorised(40, r); told < 20 || told > 30 {
 			t.Errorf("a replica on its own let %d of 40 attempts through", told)
 		}
-		if status, _ := r.fetch(r.collector.HTTPAddr(), "/readyz", ""); status != http.StatusOK {
+		if status, _ := r.ask(http.MethodGet, "/readyz", "", ""); status != http.StatusOK {
 			t.Errorf("/readyz without Redis: %d", status)
 		}
 		r.wantMetrics("signet_redis_available 0")
@@ -180,14 +180,14 @@ func TestCachedReceipts(t *testing.T) {
 			t.Fatal(err)
 		}
 		path := "/v1/receipts/" + record.(*receipts.Receipt).ReceiptID
-		status, body := r.fetch(r.collector.HTTPAddr(), path, token)
+		status, body := r.ask(http.MethodGet, path, token, "")
 		var answer struct {
 			Receipt json.RawMessage `json:"receipt"`
 		}
 		if err := json.Unmarshal([]byte(body), &answer); err != nil || status != http.StatusOK || string(answer.Receipt) != string(line) {
 			t.Errorf("got %d %s, %v", status, body, err)
 		}
-		if status, body := r.fetch(r.collector.HTTPAddr(), path, others); status != http.StatusNotFound || strings.Contains(body, "receipt_hash") {
+		if status, body := r.ask(http.MethodGet, path, others, ""); status != http.StatusNotFound || strings.Contains(body, "receipt_hash") {
 			t.Errorf("another tenant got %d %s", status, body)
 		}
 	}

@@ -222,7 +222,7 @@ func testCutBatches(t *testing.T, w *world) {
 func (w *world) waitForEnd() {
 	w.t.Helper()
 	waitFor(w.t, "the end of all streams", func() bool {
-		_, text := w.fetch(w.collector.MetricsAddr(), "/metrics", "")
+		text := w.scrape()
 		return strings.Contains(text, "\nsignet_ingest_streams_open 0\n")
 	})
 }

@@ -1,7 +1,6 @@
 package collector_test
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -17,28 +16,6 @@ import (
 	"github.com/signet-egress/signet/receipts/bundle"
 	"github.com/signet-egress/signet/receipts/logproof"
 )
-
-// ask is a request to the API.
-func (w *world) ask(method, path, token, body string) []byte {
-	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), method, "http://"+w.collector.HTTPAddr().String()+path, strings.NewReader(body))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	req.Header.Set("Content-Type", "application/json")
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Do(req)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		w.t.Fatal(path, resp.Status, string(text), err)
-	}
-	return text
-}
 
 // What a sidecar ships is witnessed within a moment, and a bundle carries what the
 // witnesses said; one that never answers keeps neither acks nor exports waiting.
@@ -78,8 +55,8 @@ func testWitnesses(t *testing.T, w *world) {
 	export := func(policy *logproof.Policy) (bundle.Result, error) {
 		t.Helper()
 		day := 24 * time.Hour
-		file := w.ask(http.MethodPost, "/v1/exports", token, `{"chain": "`+c.ID+`", "from": "`+time.Now().Add(-day).UTC().Format(time.RFC3339)+`", "to": "`+time.Now().Add(day).UTC().Format(time.RFC3339)+`"}`)
-		r, err := bundle.Open(bytes.NewReader(file), int64(len(file)))
+		_, file := w.ask(http.MethodPost, "/v1/exports", token, `{"chain": "`+c.ID+`", "from": "`+time.Now().Add(-day).UTC().Format(time.RFC3339)+`", "to": "`+time.Now().Add(day).UTC().Format(time.RFC3339)+`"}`)
+		r, err := bundle.Open(strings.NewReader(file), int64(len(file)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +87,8 @@ func testWitnesses(t *testing.T, w *world) {
 	} else if _, err := export(both); err == nil || !strings.Contains(err.Error(), "not by witness.example/hangs") {
 		t.Errorf("with both demanded: %v", err)
 	}
-	if _, _, err := policy.Check(w.ask(http.MethodGet, "/v1/log/checkpoint?witnesses=1", token, ""), key); err != nil {
+	_, checkpoint := w.ask(http.MethodGet, "/v1/log/checkpoint?witnesses=1", token, "")
+	if _, _, err := policy.Check([]byte(checkpoint), key); err != nil {
 		t.Error(err)
 	}
 	w.wantAlarms()

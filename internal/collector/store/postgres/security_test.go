@@ -11,6 +11,7 @@ import (
 
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/internal/collector/store/relation"
+	"github.com/signet-egress/signet/internal/collector/store/storetest"
 	"github.com/signet-egress/signet/internal/testkit/chains"
 	"github.com/signet-egress/signet/receipts"
 )
@@ -146,10 +147,7 @@ func TestOnlyTheOwnerPrunes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := as.Sequence(ctx, "acme", 10, func(_ context.Context, old store.LogState, leaves [][32]byte, _ func(int, int64) ([]byte, error)) (store.Growth, error) {
-		old.Size += int64(len(leaves))
-		return store.Growth{State: old}, nil
-	}); err != nil {
+	if _, err := as.Sequence(ctx, "acme", 10, storetest.Counted); err != nil {
 		t.Fatal(err)
 	}
 	p := store.Prune{Chain: known[0].ID, Before: now.Add(time.Hour), Months: 1, At: now}
