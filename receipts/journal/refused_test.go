@@ -96,7 +96,7 @@ func TestWhatIsRefusedIsRecovered(t *testing.T) {
 		{"no records", fileName, 0, without(recordsBucket)},
 		{"no list of files", fileName, 0, without(sealedBucket)},
 		{"a trace of later", fileName, 0, bucket(tracesBucket, far[:], "?")},
-		{"an intent that is none", fileName, 0, bucket(intentsBucket, []byte("?"), "{}")},
+		{"an intent that is none", fileName, 0, bucket(intentsBucket, []byte("?"), "?")},
 		{"a key that is none", fileName, 0, bucket(keysBucket, []byte("?"), "{}")},
 		{"a record without a seq", fileName, 0, bucket(recordsBucket, []byte("?"), "{}")},
 		{"a file that is none in the list", fileName, 0, bucket(sealedBucket, []byte("?"), "{")},
