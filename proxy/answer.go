@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/signet-egress/signet/proxy/http1"
 )
 
 // answerEnd sends an HTTP answer to the agent and holds back its end until the
@@ -37,10 +39,6 @@ type answerEnd struct {
 // answer instead of a cut where there is no receipt.
 const heldWhole = 4 << 10
 
-// maxInformational is the most 1xx answers before the final one. net/http has no
-// bound for those that are passed on.
-const maxInformational = 5
-
 // agentGoneError is a failed write to the agent.
 type agentGoneError struct{ err error }
 
@@ -54,8 +52,8 @@ func (e *answerEnd) informational(status int, header http.Header) error {
 	defer e.mu.Unlock()
 	e.early++
 	switch {
-	case e.early > maxInformational:
-		return errors.New("more than 5 informational answers")
+	case e.early > http1.MaxInformational: // over h2 too, where net/http has no bound for those that are passed on
+		return http1.ErrInformational
 	case status == http.StatusSwitchingProtocols: // HTTP/2 has none (RFC 9113, section 8.6), to an agent it would be final
 		return errors.New("101 over HTTP/2")
 	case e.final || status == http.StatusContinue || !e.r.ProtoAtLeast(1, 1):

@@ -14,7 +14,6 @@ import (
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/internal/metrics"
 	"github.com/signet-egress/signet/internal/testkit/chains"
-	"github.com/signet-egress/signet/receipts"
 	"github.com/signet-egress/signet/receipts/bundle"
 	"github.com/signet-egress/signet/receipts/logproof"
 )
@@ -166,7 +165,7 @@ func testWhatStaysOfRemovedRecords(t *testing.T, w *world) {
 		}
 		return body
 	}
-	removed := receiptOf(t, c.Lines[5])
+	removed := c.ReceiptAt(6)
 	ask("/v1/receipts/"+removed.ReceiptID, http.StatusOK) // it may be cached now
 	usage := fmt.Sprintf("/v1/usage?from=%s&to=%s", c.Now.AddDate(0, 0, -5).Format(time.DateOnly), c.Now.AddDate(0, 0, 5).Format(time.DateOnly))
 	var before, after struct{ Total, Stored map[string]int64 }
@@ -225,19 +224,6 @@ func testWhatStaysOfRemovedRecords(t *testing.T, w *world) {
 	if _, err := b.Verify(nil, func(int) {}); err != nil || b.Manifest().First.Seq != 21 || b.Manifest().Last.Seq != 40 {
 		t.Errorf("the bundle has %+v, %v", b.Manifest(), err)
 	}
-}
-
-func receiptOf(t *testing.T, line []byte) *receipts.Receipt {
-	t.Helper()
-	r, err := receipts.Decode(line)
-	if err != nil {
-		t.Fatal(err)
-	}
-	receipt, ok := r.(*receipts.Receipt)
-	if !ok {
-		t.Fatalf("a %T", r)
-	}
-	return receipt
 }
 
 func decode(t *testing.T, body string, into any) {

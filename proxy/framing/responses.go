@@ -29,9 +29,6 @@ func (r *Responses) Expect(method string) { r.method = method }
 // Whole reports whether each request was answered to its end.
 func (r *Responses) Whole() bool { return r.method == "" }
 
-// AtHead reports whether what comes next is the head of an answer, or the rest of one.
-func (r *Responses) AtHead() bool { return r.state == atHead }
-
 // Pass returns how many bytes of b may go on, as Requests.Pass does.
 func (r *Responses) Pass(b []byte) (n int, err *Error) {
 	for n < len(b) {

@@ -96,14 +96,15 @@ func (x *exchange) end() {
 	}
 }
 
-// maxInterim is the most 1xx answers before the final one.
-const maxInterim = 5
+// MaxInformational is the most 1xx answers before the final one.
+const MaxInformational = 5
 
-var errInterim = fmt.Errorf("more than %d informational answers", maxInterim)
+// ErrInformational says that there were more.
+var ErrInformational = fmt.Errorf("more than %d informational answers", MaxInformational)
 
 // receive reads the answer's header.
 func (x *exchange) receive() (*http.Response, error) {
-	for range maxInterim + 1 {
+	for range MaxInformational + 1 {
 		resp, err := http.ReadResponse(x.conn.reader, x.req)
 		if err != nil {
 			return nil, err
@@ -118,7 +119,7 @@ func (x *exchange) receive() (*http.Response, error) {
 		x.decide(false)
 		return resp, x.giveBody(resp)
 	}
-	return nil, errInterim
+	return nil, ErrInformational
 }
 
 func (x *exchange) inform(resp *http.Response) error {

@@ -192,7 +192,7 @@ func (x *exchange) copyContent() (read, write error) {
 		if n < length {
 			return errLength, nil
 		}
-		return nil, x.conn.writer.Flush()
+		return nil, nil
 	}
 	_, _ = x.conn.writer.WriteString("0\r\n\r\n")
 	return nil, x.conn.writer.Flush()

@@ -99,22 +99,12 @@ func add(t *testing.T, kept store.Store, c *chains.Chain, lines ...[]byte) {
 	}
 }
 
-// idOf is the receipt_id of a chain's record.
-func idOf(t *testing.T, c *chains.Chain, seq int) string {
-	t.Helper()
-	r, err := receipts.Decode(c.Lines[seq-1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r.(*receipts.Receipt).ReceiptID
-}
-
 var secret = []byte("secret of all replicas")
 
 // A receipt is the store's, wherever it comes from.
 func TestReceipt(t *testing.T) {
 	kept, acme, _ := fill(t)
-	id := idOf(t, acme, 2)
+	id := acme.ReceiptAt(2).ReceiptID
 	want, err := kept.Receipt(t.Context(), "acme", id)
 	if err != nil {
 		t.Fatal(err)
@@ -167,7 +157,7 @@ func TestNotFound(t *testing.T) {
 	s := cache.New(kept, make(shared), secret, time.Now, &seen)
 	before := len(acme.Lines)
 	acme.Exchanges(1)
-	id := idOf(t, acme, before+1)
+	id := acme.ReceiptAt(before + 1).ReceiptID
 	for _, id := range []string{id, "", "x", strings.Repeat("x", 36), strings.Repeat("x", 1<<16)} {
 		if _, err := s.Receipt(t.Context(), "acme", id); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%.40q: %v", id, err)
@@ -185,7 +175,7 @@ func TestTenants(t *testing.T) {
 	var seen told
 	redis := make(shared)
 	s := cache.New(kept, redis, secret, time.Now, &seen)
-	id := idOf(t, acme, 2)
+	id := acme.ReceiptAt(2).ReceiptID
 	if _, err := s.Receipt(t.Context(), "acme", id); err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +197,7 @@ func TestPoison(t *testing.T) {
 	kept, acme, _ := fill(t)
 	var seen told
 	redis := make(shared)
-	id, other := idOf(t, acme, 2), idOf(t, acme, 3)
+	id, other := acme.ReceiptAt(2).ReceiptID, acme.ReceiptAt(3).ReceiptID
 	name := "acme\x00" + id
 	for _, id := range []string{id, other} {
 		if _, err := cache.New(kept, redis, secret, time.Now, &seen).Receipt(t.Context(), "acme", id); err != nil {
@@ -247,7 +237,7 @@ func TestPoison(t *testing.T) {
 // had it when it was younger.
 func TestOldReceipts(t *testing.T) {
 	kept, acme, _ := fill(t)
-	id := idOf(t, acme, 2)
+	id := acme.ReceiptAt(2).ReceiptID
 	var seen told
 	now, redis := time.Now(), make(shared)
 	clock := func() time.Time { return now }

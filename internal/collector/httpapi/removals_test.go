@@ -9,7 +9,6 @@ import (
 
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/internal/testkit/chains"
-	"github.com/signet-egress/signet/receipts"
 )
 
 // prune removes all records of a chain of acme's.
@@ -22,15 +21,6 @@ func (w *world) prune(c *chains.Chain) {
 	if gone, err := cluster.Owner(w.t, w.store).Prune(w.t.Context(), "acme", p); err != nil || gone.Records != int64(len(c.Lines)) {
 		w.t.Fatalf("removed %+v, %v", gone, err)
 	}
-}
-
-func receiptID(t *testing.T, line []byte) string {
-	t.Helper()
-	r, err := receipts.Decode(line)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r.(*receipts.Receipt).ReceiptID
 }
 
 // What was removed is accounted for, and what is said of it is what its schema says.
@@ -60,14 +50,14 @@ func testRemovals(t *testing.T, w *world) {
 		}
 	}
 
-	id := receiptID(t, gone.Lines[1])
+	id := gone.ReceiptAt(2).ReceiptID
 	for _, path := range []string{"/v1/receipts/" + id, "/v1/log/inclusion?receipt=" + id} {
 		if p := w.wantProblem(path, acme, http.StatusGone); !strings.Contains(p.Detail, "were removed") {
 			t.Errorf("GET %s: %s", path, p.Detail)
 		}
 		w.wantProblem(path, other, http.StatusNotFound)
 	}
-	w.get("/v1/receipts/"+receiptID(t, kept.Lines[1]), new(any))
+	w.get("/v1/receipts/"+kept.ReceiptAt(2).ReceiptID, new(any))
 	w.wantProblem("/v1/receipts/00000000-0000-4000-8000-000000000000", acme, http.StatusNotFound) // it says of no time
 	w.wantProblem(fmt.Sprintf("/v1/log/inclusion?chain=%s&seq=%d", gone.ID, len(gone.Lines)+1), acme, http.StatusNotFound)
 	w.wantProblem("/v1/log/inclusion?seq=1&chain="+chains.UUID(), acme, http.StatusNotFound)

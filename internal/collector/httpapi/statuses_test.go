@@ -90,8 +90,8 @@ func (w *world) refuseAll(d document) {
 	w.serve(1000)
 	gone := w.chain("b.example")
 	w.prune(gone)
-	w.do(http.MethodGet, "/v1/receipts/"+receiptID(w.t, gone.Lines[1]), acme, nil)
-	w.do(http.MethodGet, "/v1/log/inclusion?receipt="+receiptID(w.t, gone.Lines[1]), acme, nil)
+	w.do(http.MethodGet, "/v1/receipts/"+gone.ReceiptAt(2).ReceiptID, acme, nil)
+	w.do(http.MethodGet, "/v1/log/inclusion?receipt="+gone.ReceiptAt(2).ReceiptID, acme, nil)
 	w.do(http.MethodPost, "/v1/exports", acme, strings.NewReader(period))
 	w.store = down{whole}
 	w.serve(1000)

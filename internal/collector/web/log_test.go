@@ -43,7 +43,7 @@ func testLogPage(t *testing.T, s *site) {
 	if strings.Contains(body, "/chains/\"") || strings.Contains(body, "not heard of") {
 		t.Errorf("the page has alarms of chains:\n%s", body)
 	}
-	_, body = v.get("/receipts/" + decode(t, c.Lines[1]).ReceiptID)
+	_, body = v.get("/receipts/" + c.ReceiptAt(2).ReceiptID)
 	if !strings.Contains(body, "cosigned by <b>witness.example/formerly</b> (2026-11-23 04:00:00 UTC)") {
 		t.Errorf("the receipt lacks its witness:\n%s", body)
 	}

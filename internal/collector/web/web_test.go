@@ -13,7 +13,6 @@ import (
 
 	"github.com/signet-egress/signet/internal/collector/store"
 	"github.com/signet-egress/signet/internal/testkit/chains"
-	"github.com/signet-egress/signet/receipts"
 )
 
 // visitor is a browser without its window.
@@ -84,7 +83,7 @@ func testPagesShowWhatHappened(t *testing.T, s *site) {
 	}
 	v := s.visitor(t)
 	v.login("acme-token")
-	receipt := decode(t, c.Lines[1])
+	receipt := c.ReceiptAt(2)
 	for path, wants := range map[string][]string{
 		"/":                                 {"HEL_HOST_NOT_ALLOWED", "Why it was denied", "<rect class=\"denied\"", "To look at", "not heard of"},
 		"/?span=7d":                         {"aria-current=\"true\">7 days"},
@@ -162,7 +161,7 @@ func TestNobodySeesAnothersPages(t *testing.T) { onEach(t, testNobodySeesAnother
 
 func testNobodySeesAnothersPages(t *testing.T, s *site) {
 	c := s.traffic("acme")
-	receipt := decode(t, c.Lines[1])
+	receipt := c.ReceiptAt(2)
 	paths := []string{"/receipts/" + receipt.ReceiptID, "/traces/" + receipt.TraceID, "/chains/" + c.ID}
 	other := s.visitor(t)
 	other.login("other-token")
@@ -256,17 +255,4 @@ func testScopesHoldForPages(t *testing.T, s *site) {
 	if resp, body := v.get("/export"); resp.StatusCode != http.StatusForbidden || !strings.Contains(body, "lacks the scope export") {
 		t.Errorf("export: %s", resp.Status)
 	}
-}
-
-func decode(t *testing.T, line []byte) *receipts.Receipt {
-	t.Helper()
-	r, err := receipts.Decode(line)
-	if err != nil {
-		t.Fatal(err)
-	}
-	receipt, ok := r.(*receipts.Receipt)
-	if !ok {
-		t.Fatalf("a %T", r)
-	}
-	return receipt
 }

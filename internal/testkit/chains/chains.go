@@ -101,6 +101,16 @@ func (c *Chain) Receipt(host, trace string) *receipts.Receipt {
 	}
 }
 
+// ReceiptAt is the receipt of a seq, as it was signed. It panics where there is
+// none: the test is wrong.
+func (c *Chain) ReceiptAt(seq int) *receipts.Receipt {
+	r, err := receipts.Decode(c.Lines[seq-1])
+	if err != nil {
+		panic(err)
+	}
+	return r.(*receipts.Receipt)
+}
+
 // Denial is a denied exchange, to be changed and added.
 func (c *Chain) Denial(host, trace, reason string) *receipts.Receipt {
 	r := c.Receipt(host, trace)
